@@ -1,0 +1,103 @@
+"""Who wrote to which memory: how backward notices that a value it still needs has been changed.
+
+The chain rule uses the values of the forward pass. If one of them is overwritten in between, the gradient is silently
+wrong, and that must not happen. Results of operations cannot be written to, so only two kinds of memory are of
+concern: that of leaves (parameters, inputs), which have a `Memory` each, and NumPy arrays used as constants.
+
+Library code that writes to a leaf (an optimiser's step) raises its `version`: free of cost. But `leaf.data` hands the
+array itself to the user, and NumPy tells nobody when it is written to. From then on ("exposed") fingerprints of the
+content are compared as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .arrays import describe, read_only
+
+
+def fingerprint(array: np.ndarray) -> bytes:
+    """A short print of an array's content; another content has another print.
+
+    Small arrays are their own print. Of large ones the 64-bit words are laid out in rows and xor-ed together, at the
+    speed of memory; the odd row length makes words that trade places show.
+    """
+    raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    if raw.size <= 4096:
+        return raw.tobytes()
+    words = raw[: raw.size // 8 * 8].view(np.uint64)
+    whole = words.size // 251 * 251
+    rows = np.bitwise_xor.reduce(words[:whole].reshape(-1, 251), axis=0)
+    return rows.tobytes() + words[whole:].tobytes() + raw[words.size * 8 :].tobytes()
+
+
+class Memory:
+    """The history of one leaf's memory, shared by all tensors that are views of it."""
+
+    __slots__ = ("exposed", "print", "version")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.exposed: np.ndarray | None = None
+
+    def expose(self, array: np.ndarray) -> None:
+        """The array itself goes to the user: remember its content of this moment."""
+        if self.exposed is None:
+            self.exposed, self.print = array, fingerprint(array)
+
+    def mark(self, array: np.ndarray) -> tuple[int, bytes | None]:
+        """What to remember about `array`, which lies in this memory and which backward will need."""
+        return self.version, None if self.exposed is None else fingerprint(array)
+
+    def changed(self, array: np.ndarray, mark: tuple[int, bytes | None]) -> bool:
+        """Has `array` been written to since `mark` was taken?"""
+        version, seen = mark
+        if version != self.version:
+            return True
+        if seen is not None:
+            return fingerprint(array) != seen
+        return self.exposed is not None and fingerprint(self.exposed) != self.print
+
+
+def memory_of(t) -> Memory | None:
+    """The history of a leaf's memory (a result under no_grad gets one when somebody asks); None for results."""
+    if t._memory is None and t._node is None:
+        t._memory = Memory()
+    return t._memory
+
+
+def share(result, args: tuple) -> None:
+    """A result that is a view of a leaf belongs to the leaf's memory; a view of a result is as read-only as that."""
+    for a in args:
+        if hasattr(a, "_memory") and np.may_share_memory(a._array, result._array):
+            result._memory = memory_of(a)
+            if result._memory is None and result._node is None:
+                result._array = read_only(result._array)
+
+
+def watch(op, args: tuple, edges: list) -> list[tuple]:
+    """Marks of everything that the rules of this operation keep and that somebody could write to."""
+    marks = []
+    for place in {p for k, _, _ in edges for p in op.needs[k] if 0 < p <= len(args)}:
+        a = args[place - 1]
+        if hasattr(a, "_memory"):
+            if memory_of(a) is not None:
+                marks.append((op.params[place - 1], a._array, a._memory, a._memory.mark(a._array)))
+        elif isinstance(a, np.ndarray) and (a.flags.writeable or a.base is not None):
+            marks.append((op.params[place - 1], a, None, fingerprint(a)))
+    return marks
+
+
+def check(op, marks: list[tuple]) -> None:
+    """Raise if something that backward is about to use was written to since the forward pass."""
+    for name, array, memory, mark in marks:
+        if fingerprint(array) != mark if memory is None else memory.changed(array, mark):
+            raise written(op, name, array)
+
+
+def written(op, name: str, array: np.ndarray) -> RuntimeError:
+    """The error for a value that was overwritten between forward and backward."""
+    return RuntimeError(
+        f"'{name}' of {op.name}, {describe(array)}, was written to between forward and backward; its gradient would be "
+        "wrong. Call backward() before changing values (an optimiser's step, an in-place operation), or use a copy"
+    )

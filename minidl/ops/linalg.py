@@ -1,0 +1,156 @@
+"""Products: matrices, the affine map, and einsum."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arrays import describe
+from ..engine import primitive
+from .arithmetic import where
+from .index import getitem
+from .reduce import sum
+from .shape import broadcast_to, permute, reshape, swapaxes, unsqueeze
+
+
+@primitive
+def _matmul(x, y):
+    return np.matmul(x, y)
+_matmul.vjp(lambda g, y: _matmul(g, swapaxes(y, -1, -2)), lambda g, x: _matmul(swapaxes(x, -1, -2), g))
+
+
+def matmul(x, y):
+    """Matrix product x @ y: (..., N, K) @ (..., K, M) -> (..., N, M); vectors and batch axes as in NumPy."""
+    sx, sy = np.shape(x), np.shape(y)
+    if not sx or not sy or sx[-1] != sy[-2 if len(sy) > 1 else 0]:
+        raise ValueError(
+            f"matmul: {describe(x)} @ {describe(y)}: the last axis of the first must be as long as the "
+            f"{'second to last' if len(sy) > 1 else 'only'} axis of the second; is one of them transposed?"
+        )
+    if len(sx) == 1 or len(sy) == 1:  # a vector is a row on the left, a column on the right
+        rows = unsqueeze(x, 0) if len(sx) == 1 else x
+        out = matmul(rows, unsqueeze(y, 1) if len(sy) == 1 else y)
+        shape = out.shape[: -2 if len(sx) == 1 else -1] + (out.shape[-1:] if len(sy) > 1 else ())
+        return reshape(out, shape)
+    if sx[:-2] != sy[:-2]:
+        batch = np.broadcast_shapes(sx[:-2], sy[:-2])
+        x, y = broadcast_to(x, batch + sx[-2:]), broadcast_to(y, batch + sy[-2:])
+    return _matmul(x, y)
+
+
+@primitive
+def _affine(x, weight, bias):
+    out = x @ weight.T  # (N, I) @ (I, O) -> (N, O)
+    if bias is not None:
+        out += bias
+    return out
+_affine.vjp(lambda g, weight: g @ weight, lambda g, x: g.T @ x, lambda g: sum(g, 0))
+
+
+def linear(x, weight, bias=None):
+    """The affine map x @ weight.T + bias.
+
+    x (..., in_features), weight (out_features, in_features), bias (out_features) -> (..., out_features).
+    """
+    sx, sw = np.shape(x), np.shape(weight)
+    if len(sw) != 2 or not sx or sx[-1] != sw[1]:
+        raise ValueError(
+            f"linear: input {describe(x)} has {sx[-1] if sx else 'no'} features in its last axis, but the weight "
+            f"{describe(weight)} is (out_features, in_features)"
+            + ("; flatten the images first (nn.Flatten)" if len(sx) > 2 and len(sw) == 2 and np.prod(sx[1:]) == sw[1] else "")
+        )
+    if bias is not None and np.shape(bias) != sw[:1]:
+        raise ValueError(f"linear: bias {describe(bias)} must have shape {sw[:1]}, one number for each output")
+    if len(sx) == 2:
+        return _affine(x, weight, bias)
+    return reshape(_affine(reshape(x, (-1, sx[-1]) if sx[-1] else (int(np.prod(sx[:-1])), 0)), weight, bias), (*sx[:-1], sw[0]))
+
+
+def tril(x, diagonal: int = 0):
+    """The lower triangle of each matrix, zero above the diagonal."""
+    return where(np.tri(*np.shape(x)[-2:], diagonal, dtype=bool), x, 0.0)
+
+
+def triu(x, diagonal: int = 0):
+    """The upper triangle of each matrix, zero below the diagonal."""
+    return where(np.tri(*np.shape(x)[-2:], diagonal - 1, dtype=bool), 0.0, x)
+
+
+@primitive
+def _einsum(x, y, spec):
+    return np.einsum(spec, x, y, optimize=True)
+_einsum.vjp(
+    lambda g, y, spec: _einsum(g, y, "{2},{1}->{0}".format(*_letters(spec))),
+    lambda g, x, spec: _einsum(g, x, "{2},{0}->{1}".format(*_letters(spec))),
+)
+
+
+def _letters(spec: str) -> list[str]:
+    return spec.replace("->", ",").split(",")
+
+
+def einsum(spec: str, *operands):
+    """Sum of products over named axes: einsum("nk,km->nm", x, y) is the matrix product.
+
+    Without "->" the result has the letters that occur once, in alphabetical order; "..." stands for batch axes.
+    Operands are multiplied from left to right, so that every step and its derivative is a product of two.
+    """
+    inputs, output = _parse(spec, operands)
+    terms = list(zip(inputs, operands, strict=True))
+    letters, x = terms.pop(0)
+    letters, x = _diagonal(letters, x)
+    while True:
+        wanted = set(output).union(*(t for t, _ in terms))
+        letters, x = _sum_out(letters, x, wanted)
+        if not terms:
+            return permute(x, tuple(letters.index(c) for c in output))
+        other, y = _diagonal(*terms.pop(0))
+        later = set(output).union(*(t for t, _ in terms))
+        other, y = _sum_out(other, y, later | set(letters))
+        merged = "".join(c for c in dict.fromkeys(letters + other) if c in later)
+        x, letters = _einsum(x, y, f"{letters},{other}->{merged}"), merged
+
+
+def _parse(spec: str, operands: tuple) -> tuple[list[str], str]:
+    left, arrow, output = spec.replace(" ", "").partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(operands):
+        raise ValueError(f"einsum: '{spec}' names {len(inputs)} operand(s), but {len(operands)} were given")
+    free = [c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in spec]
+    widest = max((np.ndim(x) - len(t) + 3 for t, x in zip(inputs, operands, strict=True) if "..." in t), default=0)
+    batch = "".join(free[:widest])
+    for i, (t, x) in enumerate(zip(inputs, operands, strict=True)):
+        if "..." in t:
+            inputs[i] = t.replace("...", batch[widest - (np.ndim(x) - len(t) + 3) :])
+        if len(inputs[i]) != np.ndim(x):
+            raise ValueError(f"einsum: '{t}' does not name the {np.ndim(x)} axes of {describe(x)}")
+    if not arrow:
+        every = "".join(inputs)
+        output = batch + "".join(sorted(c for c in set(every) if every.count(c) == 1 and c not in batch))
+    output = output.replace("...", batch)
+    if len(set(output)) != len(output) or not set(output) <= set("".join(inputs)):
+        raise ValueError(f"einsum: the result '{output}' must name each axis once, and only axes of the operands")
+    sizes: dict[str, int] = {}
+    for t, x in zip(inputs, operands, strict=True):
+        for c, n in zip(t, np.shape(x), strict=True):
+            if sizes.setdefault(c, n) != n:
+                raise ValueError(f"einsum: axis '{c}' of '{spec}' is {sizes[c]} long in one operand and {n} in another")
+    return inputs, output
+
+
+def _diagonal(letters: str, x):
+    """A letter that is repeated within an operand walks along the diagonal."""
+    for c in dict.fromkeys(letters):
+        while letters.count(c) > 1:
+            i = letters.index(c)
+            j = letters.index(c, i + 1)
+            rest = tuple(k for k in range(len(letters)) if k not in (i, j))
+            along = np.arange(np.shape(x)[i])
+            x = getitem(permute(x, (i, j, *rest)), (along, along))
+            letters = c + "".join(letters[k] for k in rest)
+    return letters, x
+
+
+def _sum_out(letters: str, x, wanted: set):
+    """Sum over the axes that nobody needs any more."""
+    axes = tuple(i for i, c in enumerate(letters) if c not in wanted)
+    return "".join(c for c in letters if c in wanted), sum(x, axes) if axes else x

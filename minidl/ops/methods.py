@@ -1,0 +1,199 @@
+"""Tensor's operators and methods: which function each of them is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arrays import as_array, describe
+from ..engine import Tensor, primitive
+from ..memory import memory_of
+from ..mode import is_grad_enabled
+from . import activation, arithmetic, index, linalg, reduce, shape
+
+METHODS = {
+    arithmetic: "abs sign exp expm1 log log1p sqrt sin cos tanh clip maximum minimum pow",
+    activation: "sigmoid relu",
+    reduce: "sum mean var std max min prod logsumexp argmax argmin cumsum norm softmax log_softmax",
+    shape: "reshape flatten transpose permute swapaxes squeeze unsqueeze expand broadcast_to split flip roll tile",
+    linalg: "matmul tril triu",
+    index: "take_along_axis",
+}
+
+
+@primitive
+def _astype(x, dtype):
+    return x.astype(dtype)
+_astype.vjp(lambda g: g)  # the engine gives a gradient its argument's dtype
+
+
+def astype(x: Tensor, dtype) -> Tensor:
+    """A copy with another dtype; gradients pass between floating dtypes."""
+    dtype = np.dtype(dtype)
+    if dtype.kind not in "fiub":
+        raise TypeError(f"a tensor holds real numbers (float, int or bool), not {dtype}")
+    return _astype(x if dtype.kind == "f" else x.detach(), dtype.name)
+
+
+def _reflected(f):
+    return lambda self, other: f(other, self)
+
+
+def _compare(f):
+    """Comparisons have no derivative: they return plain arrays."""
+    return lambda self, other: f(self._array, other._array if isinstance(other, Tensor) else other)
+
+
+def _in_place(f):
+    """x += y writes into x, as PyTorch does, unless it would destroy what backward needs."""
+
+    def update(self, other):
+        if is_grad_enabled() and (self.requires_grad or getattr(other, "requires_grad", False)):
+            if self.is_leaf and self.requires_grad:
+                raise RuntimeError(
+                    f"in-place change of the leaf {describe(self)}, which requires a gradient; write x = x + ..., or "
+                    "update it inside `with minidl.no_grad():`"
+                )
+            return f(self, other)
+        return self.copy_(f(self, other))
+
+    return update
+
+
+def copy_(self: Tensor, values) -> Tensor:
+    """Write `values` into this tensor (of the same shape, or one that broadcasts to it)."""
+    values = values._array if isinstance(values, Tensor) else np.asarray(values)
+    if np.broadcast_shapes(values.shape, self.shape) != self.shape:
+        raise ValueError(f"copy_: values of shape {values.shape} do not fit into {describe(self)}")
+    self._writable()[...] = values
+    return self
+
+
+def _setitem(self: Tensor, where, values) -> None:
+    if is_grad_enabled() and self.requires_grad:
+        raise RuntimeError(
+            f"assigning into {describe(self)} would destroy what backward needs; use minidl.where or concat to build a "
+            "new tensor, or assign inside `with minidl.no_grad():`"
+        )
+    parts = where if isinstance(where, tuple) else (where,)
+    parts = tuple(p._array if isinstance(p, Tensor) else p for p in parts)
+    self._writable()[parts] = values._array if isinstance(values, Tensor) else values
+
+
+def _ufunc(self, ufunc, method, *inputs, out=None, **kwargs):
+    """`array + tensor` is our add; `np.exp(tensor)` would leave the graph, so it says what to use."""
+    if out is not None:  # array -= tensor
+        if any(isinstance(x, Tensor) and x.requires_grad and is_grad_enabled() for x in inputs):
+            raise TypeError(f"np.{ufunc.__name__} into an array would lose the gradient; use t.detach() or no_grad()")
+        return getattr(ufunc, method)(*(getattr(x, "_array", x) for x in inputs), out=out, **kwargs)
+    name = UFUNCS.get(ufunc.__name__)
+    if method == "__call__" and not kwargs and name in OPERATORS:
+        return OPERATORS[name](*inputs)
+    if method == "__call__" and not kwargs and name in COMPARISONS:
+        return ufunc(*(getattr(x, "_array", x) for x in inputs))
+    _refuse(ufunc.__name__, name or ufunc.__name__)
+
+
+def _function(self, func, types, args, kwargs):
+    """np.mean(tensor) would leave the graph; np.allclose(tensor, ...) has no gradient and is welcome."""
+    import minidl
+
+    if callable(getattr(minidl, func.__name__, None)) and func.__name__ not in ("argmax", "argmin"):
+        _refuse(func.__name__, func.__name__)
+    return func(*_plain(args), **{k: _plain(v) for k, v in kwargs.items()})
+
+
+def _plain(x):
+    if isinstance(x, Tensor):
+        return x._array
+    return type(x)(map(_plain, x)) if isinstance(x, tuple | list) else x
+
+
+def _refuse(numpys: str, ours: str):
+    import minidl
+
+    instead = f"minidl.{ours}(t)" if hasattr(minidl, ours) else "minidl's functions"
+    raise TypeError(f"np.{numpys} of a Tensor would lose the gradient: use {instead}, or np.{numpys}(t.numpy())")
+
+
+def _array_of(self: Tensor, dtype=None, copy=None) -> np.ndarray:
+    if dtype is not None and dtype != self.dtype:
+        return self._array.astype(dtype)
+    return self._array.copy() if copy else self.numpy()
+
+
+def _repr(self: Tensor) -> str:
+    text = np.array2string(self._array, separator=", ", precision=4, threshold=200, prefix="tensor(")
+    plain = self.dtype in (np.float32, np.int64, np.bool_)
+    extras = [] if plain else [f"dtype={self.dtype}"]
+    if self._node is not None:
+        extras.append(f"from={self._node.op.name}")
+    elif self.requires_grad:
+        extras.append("requires_grad=True")
+    name = type(self).__name__ if type(self) is not Tensor else "tensor"
+    return f"{name}({', '.join([text, *extras])})"
+
+
+def _scalar(kind):
+    def convert(self):
+        return kind(self.item())
+
+    return convert
+
+
+def _length(self: Tensor) -> int:
+    if not self.shape:
+        raise TypeError("a tensor of one element without axes has no length")
+    return self.shape[0]
+
+
+def _index(self: Tensor) -> int:
+    if self.dtype.kind not in "iu":
+        raise TypeError(f"only integer tensors can be used as an index, not {describe(self)}")
+    return int(self.item())
+
+
+def requires_grad_(self: Tensor, value: bool = True) -> Tensor:
+    """Set requires_grad and return the tensor."""
+    self.requires_grad = value
+    return self
+
+
+OPERATORS = {
+    "add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "div": arithmetic.div, "pow": arithmetic.pow,
+    "matmul": linalg.matmul, "neg": arithmetic.neg, "abs": arithmetic.abs,
+}  # fmt: skip
+COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+UFUNCS = {
+    "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "power": "pow", "negative": "neg",
+    "absolute": "abs", **{name: name for name in ("add", "matmul", *COMPARISONS)},
+}  # fmt: skip
+
+
+def attach() -> None:
+    """Give Tensor its methods."""
+    for module, names in METHODS.items():
+        for name in names.split():
+            setattr(Tensor, name, getattr(module, name))
+    for name in ("add", "sub", "mul", "pow", "matmul"):
+        setattr(Tensor, f"__{name}__", OPERATORS[name])
+        setattr(Tensor, f"__r{name}__", _reflected(OPERATORS[name]))
+    for name in ("add", "sub", "mul", "truediv", "pow"):
+        setattr(Tensor, f"__i{name}__", _in_place(OPERATORS["div" if name == "truediv" else name]))
+    for name, f in zip("lt le gt ge eq ne".split(), COMPARISONS, strict=True):
+        setattr(Tensor, f"__{name}__", _compare(getattr(np, f)))
+    Tensor.__truediv__, Tensor.__rtruediv__ = arithmetic.div, _reflected(arithmetic.div)
+    Tensor.__neg__, Tensor.__abs__, Tensor.__pos__ = arithmetic.neg, arithmetic.abs, lambda self: self
+    Tensor.__getitem__, Tensor.__setitem__ = index.getitem, _setitem
+    Tensor.__len__, Tensor.__bool__, Tensor.__index__ = _length, _scalar(bool), _index
+    Tensor.__float__, Tensor.__int__ = _scalar(float), _scalar(int)
+    Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
+    Tensor.__array__, Tensor.__array_ufunc__, Tensor.__array_function__ = _array_of, _ufunc, _function
+    Tensor.__repr__, Tensor.__hash__ = _repr, object.__hash__
+    Tensor.astype, Tensor.copy_, Tensor.requires_grad_ = astype, copy_, requires_grad_
+    Tensor.float, Tensor.double = (lambda self: astype(self, np.float32)), (lambda self: astype(self, np.float64))
+    Tensor.T = property(lambda self: shape.transpose(self))
+    Tensor.mT = property(lambda self: shape.swapaxes(self, -1, -2))
+    Tensor.view, Tensor.dim = shape.reshape, lambda self: self.ndim
+
+
+_ = as_array, memory_of
