@@ -43,7 +43,7 @@ class Tensor:
     """An array that can be differentiated: `data`, its gradient `grad`, and the operation that made it.
 
     data: anything np.array takes; it is copied. dtype: NumPy arrays keep theirs, Python floats become float32.
-    requires_grad: ask for gradients; for floating dtypes only.
+    requires_grad: ask for gradients; for floating dtypes only. Operators and methods: see minidl/ops/methods.py.
 
     >>> x = Tensor([1.0, 2.0], requires_grad=True)
     >>> (x * x).sum().backward()
@@ -51,11 +51,12 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_array", "_grad", "_hooks", "_memory", "_node", "_requires_grad")
+    __slots__ = ("__weakref__", "_array", "_grad", "_memory", "_node", "_requires_grad", "hooks")
 
     def __init__(self, data, dtype=None, requires_grad: bool = False) -> None:
         self._array = as_array(data, dtype)
-        self._node, self._memory, self._grad, self._requires_grad = None, Memory(), None, False
+        self._node = self._grad = self.hooks = None
+        self._memory, self._requires_grad = Memory(), False
         self.requires_grad = requires_grad
 
     shape = property(lambda self: self._array.shape)
@@ -103,25 +104,11 @@ class Tensor:
             raise RuntimeError(f"{describe(self)} is the result of {self._node.op.name}: use .detach() to cut it off")
         self._requires_grad = bool(value)
 
-    def numpy(self) -> ndarray:
-        """The values as a NumPy array that shares this tensor's memory; read-only, copy it to write."""
-        return read_only(self._array)
-
-    def item(self) -> float | int | bool:
-        """The only element, as a Python number."""
-        if self.size != 1:
-            raise ValueError(f"item() needs exactly one element, this is {describe(self)}; reduce it or index it first")
-        return self._array.item()
-
     def detach(self) -> Tensor:
         """The same values without the history: a constant for backward. Shares memory."""
         if self._node is None:
             return _tensor(self._array, None, False, memory_of(self))
         return _tensor(read_only(self._array), None, False, None)
-
-    def clone(self) -> Tensor:
-        """A copy with its own memory, through which gradients pass."""
-        return self.astype(self.dtype)
 
     def backward(self, gradient=None, retain_graph: bool = False, create_graph: bool = False) -> None:
         """Add to `.grad` of every leaf the derivative of this tensor with respect to it.
@@ -131,29 +118,20 @@ class Tensor:
         so that the gradients can be differentiated again (implies retain_graph).
         """
         seed = _seed(self, gradient, create_graph)
-        for leaf, g, fresh in _sweep([(self, seed)], retain_graph or create_graph, create_graph)[0].values():
+        for leaf, g, own in _sweep([(self, seed)], retain_graph or create_graph, create_graph)[0].values():
             if leaf._grad is not None:
                 g = leaf._grad + g if create_graph else leaf._grad._array + g
-            elif not fresh:  # a leaf's gradient is never a view and never shared
-                g = g.clone() if create_graph else g.copy()
+            elif not own:  # the gradient of a leaf is never a view and never shared
+                g = g.astype(g.dtype)
             leaf._grad = g if create_graph else _tensor(g, None, False, Memory())
 
     def register_hook(self, hook: Callable) -> Callable[[], None]:
-        """Call `hook(grad)` when this tensor's gradient is known; a returned tensor replaces it. Returns the remover."""
+        """Call `hook(grad)` once this gradient is known; a tensor it returns replaces it. Returns the remover."""
         if not self._requires_grad:
             raise RuntimeError(f"{describe(self)} does not require a gradient, so a hook would never be called")
-        owner = self if self._node is None else self._node
-        owner._hooks = [*(getattr(owner, "_hooks", None) or ()), hook]
-        return lambda: setattr(owner, "_hooks", [h for h in owner._hooks if h is not hook])
-
-    def retain_grad(self) -> None:
-        """Keep the gradient of a result in `.grad` too, to look at it."""
-        if self._node is not None:
-            self.register_hook(lambda g: setattr(self, "_grad", g.detach()))
-
-    def zero_grad(self) -> None:
-        """Forget the gradient."""
-        self._grad = None
+        owner = self._node or self
+        owner.hooks = [*(owner.hooks or ()), hook]
+        return lambda: setattr(owner, "hooks", [h for h in owner.hooks if h is not hook])
 
     def _writable(self) -> ndarray:
         """The array, for writing: only library code calls this, and backward will know."""
@@ -165,23 +143,25 @@ class Tensor:
         memory_of(self).version += 1
         return self._array
 
-    def __deepcopy__(self, memo) -> Tensor:
-        if self._node is not None:
-            raise RuntimeError(f"only leaves can be deep-copied; {describe(self)} is a result. Use .detach() first")
-        twin = memo[id(self)] = Tensor.__new__(type(self))
-        twin._array, twin._node, twin._memory = self._array.copy(), None, Memory()
-        twin._grad = None if self._grad is None else Tensor(self._grad)
-        twin._requires_grad = self._requires_grad
-        return twin
+
+def _tensor(array: ndarray, node: Node | None, requires_grad: bool, memory: Memory | None) -> Tensor:
+    """A Tensor around an array of the library's own, without the checks and the copy."""
+    t = Tensor.__new__(Tensor)
+    t._array, t._node, t._requires_grad, t._memory = array, node, requires_grad, memory
+    t._grad = t.hooks = None
+    return t
 
 
 class Node:
-    """One recorded operation: its parents with what their rules need. It never refers to the tensor it made."""
+    """One recorded operation. It never refers to the tensor it made, so there is no reference cycle.
 
-    __slots__ = ("_hooks", "birth", "dtype", "edges", "op", "shape", "watched")
+    edges: for each argument that wants a gradient (its place, its node or leaf, what its rule needs).
+    """
+
+    __slots__ = ("birth", "dtype", "edges", "hooks", "op", "shape", "watched")
 
     def __init__(self, op: Op, out: ndarray, edges: list) -> None:
-        self.op, self.edges, self.watched, self._hooks = op, edges, None, None
+        self.op, self.edges, self.watched, self.hooks = op, edges, None, None
         self.shape, self.dtype, self.birth = out.shape, out.dtype, next(_births)
 
 
@@ -214,7 +194,8 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
                 tensors = True
                 if a._requires_grad:
                     live.append((len(arrays), a))
-                    watch = watch or a._memory is not None
+                    if a._memory is not None:
+                        watch = True
                 else:
                     watch = True
                 a = a._array
@@ -237,26 +218,19 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
             values = (out, *arrays, *map(np.shape, arrays)) if op.wants_shapes else (out, *arrays)
             node = Node(op, out, [(k, a._node or a, op.picks[k](values)) for k, a in live])
             if watch:
-                node.watched = memory.watch(op, args, node.edges)
+                node.watched = memory.watch(op, args, live)
             result = _tensor(out, node, True, None)
         else:
             result = _tensor(out, None, False, None)
-        if out.base is not None or any(out is a for a in arrays):
+        if out.base is not None or out is arrays[0]:
             memory.share(result, args)
-        if _observers:
-            for observe in _observers:
-                observe.forward(op, args, result)
+        for observer in _observers:
+            observer.forward(op, args, result)
         return result
 
     apply.op = op
     apply.vjp = op.add_rules
     return apply
-
-
-def _tensor(array: ndarray, node: Node | None, requires_grad: bool, memory: Memory | None) -> Tensor:
-    t = Tensor.__new__(Tensor)
-    t._array, t._node, t._requires_grad, t._memory, t._grad = array, node, requires_grad, memory, None
-    return t
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph: bool = False, allow_unused: bool = False):
@@ -316,72 +290,78 @@ def _seed(t: Tensor, gradient, create_graph: bool):
 
 
 def _sweep(roots: list, retain: bool, create: bool, wanted: Collection[Node] = ()) -> tuple[dict, dict]:
-    """Walk back over the graph, youngest node first.
+    """Walk back over the graph, youngest node first: the whole of reverse mode.
 
-    Returns the gradients of the leaves, as {id: (leaf, gradient, is it fresh memory?)}, and those of the wanted nodes.
+    Returns the gradients of the leaves, as {id: (leaf, gradient, is it memory of its own?)}, and of the wanted nodes.
     """
-    pending: dict[int, tuple] = {}  # birth -> (node, what has been added up for it)
-    heap: list[int] = []  # births, negative: the youngest first
+    pending: dict[Node, object] = {}  # node -> what has been added up for it so far
+    heap: list[tuple] = []  # the pending nodes, youngest first
     leaves: dict[int, tuple] = {}
     results: dict[Node, object] = {}
 
-    def receive(parent, g, fresh):
-        into, key = (leaves, id(parent)) if isinstance(parent, Tensor) else (pending, parent.birth)
-        if key in into:
-            into[key] = (parent, into[key][1] + g, True)
+    def receive(parent, g, own: bool) -> None:
+        if type(parent) is not Node:
+            before = leaves.get(id(parent))
+            leaves[id(parent)] = (parent, g, own) if before is None else (parent, before[1] + g, True)
+        elif parent in pending:
+            pending[parent] = pending[parent] + g
         else:
-            into[key] = (parent, g, fresh)
-            if into is pending:
-                heapq.heappush(heap, -key)
+            pending[parent] = g
+            heapq.heappush(heap, (-parent.birth, parent))
 
     with set_grad_enabled(create):
         for t, seed in roots:
             receive(t._node or t, seed, False)
         while heap:
-            node, g, _ = pending.pop(-heapq.heappop(heap))
-            g = _hooked(node, g)
+            node = heapq.heappop(heap)[1]
+            g = _hooked(node, pending.pop(node))
             if node in wanted:
                 results[node] = g
-            for received in _apply_rules(node, g, create):
-                receive(*received)
+            if node.edges is None:
+                raise _freed(node.op)
+            if node.watched:
+                memory.check(node.op, node.watched)
+            rules = node.op.rules
+            for k, parent, saved in node.edges:
+                if create:
+                    saved = _reconnected(node, k, saved)
+                gk = rules[k](g, *saved)
+                if type(gk) is not ndarray or gk.shape != parent.shape or gk.dtype is not parent.dtype:
+                    gk = _conformed(gk, node.op, k, parent)
+                for observer in _observers:
+                    observer.backward(node, k, gk)
+                receive(parent, gk, type(gk) is ndarray and gk is not g and gk.base is None and _is_new(gk, saved))
             if not retain:
                 node.edges = node.watched = None
-        for key, (leaf, g, fresh) in leaves.items():
+        for key, (leaf, g, own) in leaves.items():
             hooked = _hooked(leaf, g)
-            leaves[key] = (leaf, hooked, fresh and hooked is g)
+            leaves[key] = (leaf, hooked, own and hooked is g)
     return leaves, results
 
 
-def _apply_rules(node: Node, g, create: bool) -> list[tuple]:
-    """The chain rule for one operation: (parent, its gradient, is that fresh memory?) for each argument that wants one."""
-    op, received = node.op, []
-    if node.edges is None:
-        raise RuntimeError(
-            f"backward a second time through {op.name}, whose saved values are gone: they are freed as backward "
-            "proceeds. Compute the loss again, or keep them with backward(retain_graph=True)"
-        )
-    if node.watched:
-        memory.check(op, node.watched)
-    for k, parent, saved in node.edges:
-        if create:
-            saved = _reconnected(node, k, saved)
-        gk = op.rules[k](g, *saved)
-        if not isinstance(gk, ndarray | Tensor):
-            gk = np.asarray(gk)
-        if gk.shape != parent.shape:
-            if not op.elementwise:
-                raise ValueError(
-                    f"the rule of {op.name} for '{op.params[k]}' returned a gradient of shape {gk.shape}; the argument "
-                    f"has shape {parent.shape}"
-                )
-            gk = unbroadcast(gk, parent.shape)
-        if gk.dtype != parent.dtype:
-            gk = gk.astype(parent.dtype)
-        for observer in _observers:
-            observer.backward(node, k, gk)
-        fresh = not create and gk is not g and gk.base is None and all(gk is not s for s in saved)
-        received.append((parent, gk, fresh))
-    return received
+def _is_new(gk: ndarray, saved: tuple) -> bool:
+    return not any(gk is s for s in saved)
+
+
+def _conformed(gk, op: Op, k: int, parent: Node | Tensor):
+    """A gradient has the shape and dtype of its argument: broadcasting is undone here and nowhere else."""
+    if not isinstance(gk, ndarray | Tensor):
+        gk = np.asarray(gk)
+    if gk.shape != parent.shape:
+        if not op.elementwise:
+            raise ValueError(
+                f"the rule of {op.name} for '{op.params[k]}' returned a gradient of shape {gk.shape}; the argument has "
+                f"shape {parent.shape}"
+            )
+        gk = unbroadcast(gk, parent.shape)
+    return gk if gk.dtype == parent.dtype else gk.astype(parent.dtype)
+
+
+def _freed(op: Op) -> RuntimeError:
+    return RuntimeError(
+        f"backward a second time through {op.name}, whose saved values are gone: they are freed as backward proceeds. "
+        "Compute the loss again, or keep them with backward(retain_graph=True)"
+    )
 
 
 def _reconnected(node: Node, k: int, saved: tuple) -> list:
@@ -402,9 +382,8 @@ def _reconnected(node: Node, k: int, saved: tuple) -> list:
 
 def _hooked(owner: Node | Tensor, g):
     """Show a finished gradient to the hooks; each may replace it."""
-    for hook in getattr(owner, "_hooks", None) or ():
-        given = g if isinstance(g, Tensor) else _tensor(g, None, False, None)
-        new = hook(given)
+    for hook in owner.hooks or ():
+        new = hook(g if isinstance(g, Tensor) else _tensor(g, None, False, None))
         if new is not None:
             if np.shape(new) != g.shape:
                 raise ValueError(f"a hook returned shape {np.shape(new)} for a gradient of shape {g.shape}")

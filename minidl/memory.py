@@ -75,16 +75,17 @@ def share(result, args: tuple) -> None:
                 result._array = read_only(result._array)
 
 
-def watch(op, args: tuple, edges: list) -> list[tuple]:
+def watch(op, args: tuple, live: list) -> list[tuple]:
     """Marks of everything that the rules of this operation keep and that somebody could write to."""
     marks = []
-    for place in {p for k, _, _ in edges for p in op.needs[k] if 0 < p <= len(args)}:
-        a = args[place - 1]
-        if hasattr(a, "_memory"):
-            if memory_of(a) is not None:
-                marks.append((op.params[place - 1], a._array, a._memory, a._memory.mark(a._array)))
-        elif isinstance(a, np.ndarray) and (a.flags.writeable or a.base is not None):
-            marks.append((op.params[place - 1], a, None, fingerprint(a)))
+    for k, _ in live:
+        for place in op.keeps[k]:
+            a = args[place]
+            if hasattr(a, "_memory"):
+                if memory_of(a) is not None:
+                    marks.append((op.params[place], a._array, a._memory, a._memory.mark(a._array)))
+            elif isinstance(a, np.ndarray) and (a.flags.writeable or a.base is not None):
+                marks.append((op.params[place], a, None, fingerprint(a)))
     return marks
 
 

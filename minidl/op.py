@@ -25,14 +25,15 @@ class Op:
         self.params = [p.name for p in parameters]
         self.defaults = [p.default for p in parameters]
         self.rules: list[Callable | None] = []
-        self.needs: list[tuple] = []
+        self.needs: list[tuple] = []  # for each rule, the places it names
+        self.keeps: list[tuple] = []  # for each rule, the arguments among them
         self.picks: list[Callable] = [functools.partial(self._no_rule, k) for k in range(len(self.params))]
         self.wants_shapes = False
 
     def add_rules(self, *rules: Callable | None) -> None:
         """One rule per argument, in order; None for an argument without a derivative."""
         if len(rules) > len(self.params):
-            raise TypeError(f"{self.name} has {len(self.params)} arguments {self.params} but was given {len(rules)} rules")
+            raise TypeError(f"{self.name} has the arguments {self.params} but was given {len(rules)} rules")
         places = ["out", *self.params, *(f"{p}_shape" for p in self.params)]
         needs = [list(inspect.signature(rule).parameters)[1:] if rule else [] for rule in rules]
         unknown = sorted({name for names in needs for name in names} - set(places))
@@ -42,6 +43,8 @@ class Op:
             )
         self.rules = list(rules)
         self.needs = [tuple(places.index(name) for name in names) for names in needs]
+        self.keeps = [tuple(p - 1 for p in need if 0 < p <= len(self.params)) for need in self.needs]
+        self.keeps = [tuple(p - 1 for p in need if 0 < p <= len(self.params)) for need in self.needs]
         self.wants_shapes = any(place > len(self.params) for need in self.needs for place in need)
         for k, rule in enumerate(rules):
             self.picks[k] = _picker(self.needs[k]) if rule else functools.partial(self._no_rule, k)

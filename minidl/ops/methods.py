@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
+
+import weakref
+
 import numpy as np
 
-from ..arrays import as_array, describe
+from ..arrays import describe, read_only
 from ..engine import Tensor, primitive
-from ..memory import memory_of
 from ..mode import is_grad_enabled
 from . import activation, arithmetic, index, linalg, reduce, shape
 
@@ -133,6 +136,82 @@ def _repr(self: Tensor) -> str:
     return f"{name}({', '.join([text, *extras])})"
 
 
+def numpy(self: Tensor) -> np.ndarray:
+    """The values as a NumPy array that shares this tensor's memory; read-only, copy it to write."""
+    return read_only(self._array)
+
+
+def item(self: Tensor) -> float | int | bool:
+    """The only element, as a Python number."""
+    if self.size != 1:
+        raise ValueError(f"item() needs exactly one element, this is {describe(self)}; reduce it or index it first")
+    return self._array.item()
+
+
+def clone(self: Tensor) -> Tensor:
+    """A copy with its own memory, through which gradients pass."""
+    return _astype(self, self.dtype.name)
+
+
+def retain_grad(self: Tensor) -> None:
+    """Keep the gradient of a result in `.grad` too, to look at it."""
+    if self._node is not None:
+        kept = weakref.ref(self)  # the graph must not keep the tensor alive
+        self.register_hook(lambda g: setattr(kept() or g, "_grad", g.detach()))
+
+
+def zero_grad(self: Tensor) -> None:
+    """Forget the gradient."""
+    self._grad = None
+
+
+def _deepcopy(self: Tensor, memo: dict) -> Tensor:
+    if self._node is not None:
+        raise RuntimeError(f"only leaves can be deep-copied; {describe(self)} is a result. Use .detach() first")
+    twin = memo[id(self)] = Tensor.__new__(type(self))
+    Tensor.__init__(twin, self, None, self._requires_grad)
+    twin._grad = None if self._grad is None else Tensor(self._grad)
+    return twin
+
+
+def numpy(self: Tensor) -> np.ndarray:
+    """The values as a NumPy array that shares this tensor's memory; read-only, copy it to write."""
+    return read_only(self._array)
+
+
+def item(self: Tensor) -> float | int | bool:
+    """The only element, as a Python number."""
+    if self.size != 1:
+        raise ValueError(f"item() needs exactly one element, this is {describe(self)}; reduce it or index it first")
+    return self._array.item()
+
+
+def clone(self: Tensor) -> Tensor:
+    """A copy with its own memory, through which gradients pass."""
+    return _astype(self, self.dtype.name)
+
+
+def retain_grad(self: Tensor) -> None:
+    """Keep the gradient of a result in `.grad` too, to look at it."""
+    if self._node is not None:
+        kept = weakref.ref(self)  # the graph must not keep the tensor alive
+        self.register_hook(lambda g: setattr(kept() or g, "_grad", g.detach()))
+
+
+def zero_grad(self: Tensor) -> None:
+    """Forget the gradient."""
+    self._grad = None
+
+
+def _deepcopy(self: Tensor, memo: dict) -> Tensor:
+    if self._node is not None:
+        raise RuntimeError(f"only leaves can be deep-copied; {describe(self)} is a result. Use .detach() first")
+    twin = memo[id(self)] = Tensor.__new__(type(self))
+    Tensor.__init__(twin, self, None, self._requires_grad)
+    twin._grad = None if self._grad is None else Tensor(self._grad)
+    return twin
+
+
 def _scalar(kind):
     def convert(self):
         return kind(self.item())
@@ -189,11 +268,15 @@ def attach() -> None:
     Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
     Tensor.__array__, Tensor.__array_ufunc__, Tensor.__array_function__ = _array_of, _ufunc, _function
     Tensor.__repr__, Tensor.__hash__ = _repr, object.__hash__
+    for method in (numpy, item, clone, retain_grad, zero_grad):
+        setattr(Tensor, method.__name__, method)
+    Tensor.__deepcopy__ = _deepcopy
+    for method in (numpy, item, clone, retain_grad, zero_grad):
+        setattr(Tensor, method.__name__, method)
+    Tensor.__deepcopy__ = _deepcopy
     Tensor.astype, Tensor.copy_, Tensor.requires_grad_ = astype, copy_, requires_grad_
     Tensor.float, Tensor.double = (lambda self: astype(self, np.float32)), (lambda self: astype(self, np.float64))
     Tensor.T = property(lambda self: shape.transpose(self))
     Tensor.mT = property(lambda self: shape.swapaxes(self, -1, -2))
     Tensor.view, Tensor.dim = shape.reshape, lambda self: self.ndim
 
-
-_ = as_array, memory_of
