@@ -95,13 +95,17 @@ def resolve(rng: Rng, name: str) -> np.random.Generator:
 
 
 def get_state() -> dict[str, Any]:
-    """The seed and the place each stream has reached, as plain data that json can write and read."""
+    """The seed and the place each stream has reached, as plain data that json can write and read.
+
+    A stream at its start is left out, so the state does not tell which streams happen to have been made already.
+    """
     with _lock:
-        return {"seed": _seed, "streams": {name: stream.bit_generator.state for name, stream in _streams.items()}}
+        states = {name: stream.bit_generator.state for name, stream in _streams.items()}
+        return {"seed": _seed, "streams": {name: s for name, s in states.items() if s != _bits(name).state}}
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Go back to what `get_state` returned. Streams that did not exist then start from the saved seed.
+    """Go back to what `get_state` returned. Streams that are not in it go to the start of the saved seed.
 
     Raises ValueError, and changes nothing, if `state` did not come from `get_state`.
     """
