@@ -13,17 +13,21 @@ from .random import manual_seed
 
 __version__ = "0.1.0"
 
-_LAZY = {"nn", "optim", "data", "train", "check", "viz", "kernels", "anomaly"}  # loaded when first used
+_LAZY = {"nn", "optim", "data", "models", "train", "check", "viz", "kernels", "anomaly"}  # loaded when first used
+
+_FROM_LAZY = {"gradcheck": "check", "detect_anomaly": "anomaly", "fit": "train"}
 
 
 def __getattr__(name: str):
     if name in _LAZY:
         return importlib.import_module(f".{name}", __name__)
+    if name in _FROM_LAZY:
+        return getattr(importlib.import_module(f".{_FROM_LAZY[name]}", __name__), name)
     raise AttributeError(f"minidl has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_FROM_LAZY})
 
 
 __all__ = [

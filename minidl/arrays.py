@@ -30,11 +30,10 @@ def as_operand(a):
 
 def weaken_integers(arrays: list) -> None:
     """Integer arrays take the dtype of the floating ones beside them (NumPy makes float32 * int64 a float64)."""
-    floats = [a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
-    if floats:
-        for k, a in enumerate(arrays):
-            if isinstance(a, np.ndarray) and a.dtype.kind in "iu":
-                arrays[k] = a.astype(max(floats))
+    kinds = [a.dtype.kind if isinstance(a, np.ndarray) else "" for a in arrays]
+    if "f" in kinds and ("i" in kinds or "u" in kinds):
+        widest = max(a.dtype for a, kind in zip(arrays, kinds, strict=True) if kind == "f")
+        arrays[:] = [a.astype(widest) if kind in ("i", "u") else a for a, kind in zip(arrays, kinds, strict=True)]
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -49,6 +48,16 @@ def unbroadcast(g, shape: tuple):
     lead = g.ndim - len(shape)
     axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1)
     return g.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def raw_of(x) -> np.ndarray:
+    """The array inside a Tensor, or of anything NumPy understands."""
+    return x._array if hasattr(x, "_array") else np.asarray(x)
+
+
+def shape_of(x) -> tuple:
+    """The shape of a Tensor, an array or a number (np.shape would ask a Tensor's __array_function__ first)."""
+    return x.shape if hasattr(x, "shape") else np.shape(x)
 
 
 def describe(value) -> str:

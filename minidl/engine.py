@@ -29,7 +29,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from . import memory
-from .arrays import PLAIN, as_array, as_operand, describe, read_only, unbroadcast, weaken_integers
+from .arrays import PLAIN, as_array, as_operand, describe, read_only, shape_of, unbroadcast, weaken_integers
 from .memory import Memory, memory_of
 from .mode import mode, set_grad_enabled
 from .op import Op
@@ -120,7 +120,7 @@ class Tensor:
         seed = _seed(self, gradient, create_graph)
         for leaf, g, own in _sweep([(self, seed)], retain_graph or create_graph, create_graph)[0].values():
             if leaf._grad is not None:
-                g = leaf._grad + g if create_graph else leaf._grad._array + g
+                g = leaf._grad + g if create_graph else np.asarray(leaf._grad._array + g)
             elif not own:  # the gradient of a leaf is never a view and never shared
                 g = g.astype(g.dtype)
             leaf._grad = g if create_graph else _tensor(g, None, False, Memory())
@@ -204,7 +204,7 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
             elif type(a) not in PLAIN:
                 a = as_operand(a)
             arrays.append(a)
-        if watch and elementwise:
+        if watch and tensors and elementwise:
             weaken_integers(arrays)
         try:
             out = forward(*arrays)
@@ -215,7 +215,8 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
         if type(out) is not ndarray:
             out = np.asarray(out)
         if live and mode.recording:
-            values = (out, *arrays, *map(np.shape, arrays)) if op.wants_shapes else (out, *arrays)
+            shapes = [getattr(a, "shape", ()) for a in arrays] if op.wants_shapes else ()
+            values = (out, *arrays, *shapes)
             node = Node(op, out, [(k, a._node or a, op.picks[k](values)) for k, a in live])
             if watch:
                 node.watched = memory.watch(op, args, live)
@@ -265,7 +266,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph: bo
 
 
 def _sequence(x) -> list:
-    return [x] if isinstance(x, Tensor) else list(x)
+    return [x] if isinstance(x, Tensor | ndarray) else list(x)
 
 
 def _seed(t: Tensor, gradient, create_graph: bool):
@@ -282,8 +283,8 @@ def _seed(t: Tensor, gradient, create_graph: bool):
                 "or reduce it to a scalar loss first, with .sum() or .mean()"
             )
         gradient = np.ones(t.shape, t.dtype)
-    elif np.shape(gradient) != t.shape:
-        raise ValueError(f"gradient has shape {np.shape(gradient)}, but the tensor it belongs to has {t.shape}")
+    elif shape_of(gradient) != t.shape:
+        raise ValueError(f"gradient has shape {shape_of(gradient)}, but the tensor it belongs to has {t.shape}")
     if create_graph:
         return gradient if isinstance(gradient, Tensor) else Tensor(gradient, t.dtype)
     return as_array(gradient, t.dtype)
@@ -316,7 +317,7 @@ def _sweep(roots: list, retain: bool, create: bool, wanted: Collection[Node] = (
             node = heapq.heappop(heap)[1]
             g = _hooked(node, pending.pop(node))
             if node in wanted:
-                results[node] = g
+                results[node] = g if create else np.asarray(g)
             if node.edges is None:
                 raise _freed(node.op)
             if node.watched:
@@ -334,6 +335,7 @@ def _sweep(roots: list, retain: bool, create: bool, wanted: Collection[Node] = (
             if not retain:
                 node.edges = node.watched = None
         for key, (leaf, g, own) in leaves.items():
+            g = g if create else np.asarray(g)  # NumPy's sum of two 0-d arrays is none
             hooked = _hooked(leaf, g)
             leaves[key] = (leaf, hooked, own and hooked is g)
     return leaves, results
@@ -385,7 +387,7 @@ def _hooked(owner: Node | Tensor, g):
     for hook in owner.hooks or ():
         new = hook(g if isinstance(g, Tensor) else _tensor(g, None, False, None))
         if new is not None:
-            if np.shape(new) != g.shape:
-                raise ValueError(f"a hook returned shape {np.shape(new)} for a gradient of shape {g.shape}")
+            if shape_of(new) != g.shape:
+                raise ValueError(f"a hook returned shape {shape_of(new)} for a gradient of shape {g.shape}")
             g = new if isinstance(g, Tensor) else as_array(new, g.dtype)
     return g

@@ -44,7 +44,6 @@ class Op:
         self.rules = list(rules)
         self.needs = [tuple(places.index(name) for name in names) for names in needs]
         self.keeps = [tuple(p - 1 for p in need if 0 < p <= len(self.params)) for need in self.needs]
-        self.keeps = [tuple(p - 1 for p in need if 0 < p <= len(self.params)) for need in self.needs]
         self.wants_shapes = any(place > len(self.params) for need in self.needs for place in need)
         for k, rule in enumerate(rules):
             self.picks[k] = _picker(self.needs[k]) if rule else functools.partial(self._no_rule, k)

@@ -56,7 +56,7 @@ def _slope_of_power(x, y):
     """y x^(y-1), which is 0 for y = 0 even at x = 0."""
     if isinstance(y, int | float):
         return 2.0 * x if y == 2 else y * x ** (y - 1 if y != 0 else 1)
-    return y * x ** where(y == 0, 1.0, y - 1.0)
+    return y * x ** where((x == 0) & (y == 0), 1.0, y - 1.0)
 
 
 @primitive(elementwise=True)
@@ -165,3 +165,17 @@ def tanh(x):
     """Hyperbolic tangent."""
     return np.tanh(x)
 tanh.vjp(lambda g, out: g * (1 - out * out))
+
+
+@primitive(elementwise=True)
+def floor_divide(x, y):
+    """The integer below x / y; the derivative is 0 everywhere."""
+    return np.floor_divide(x, y)
+floor_divide.vjp(lambda g: 0.0 * g, lambda g: 0.0 * g)
+
+
+@primitive(elementwise=True)
+def remainder(x, y):
+    """x - y floor(x / y), what x % y is in Python; the derivative in y is -floor(x / y)."""
+    return np.remainder(x, y)
+remainder.vjp(lambda g: g, lambda g, x, y: -g * floor_divide(x, y))

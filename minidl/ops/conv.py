@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from .. import kernels
-from ..arrays import describe
+from ..arrays import describe, shape_of
 from ..engine import primitive
 from .reduce import sum
+from .shape import pad
 
 Pair = int | tuple[int, int]
 
@@ -52,7 +53,7 @@ _conv2d_weight.vjp(
 
 def pair(value: Pair, name: str, least: int = 0) -> tuple[int, int]:
     """An integer stands for both directions."""
-    both = (value, value) if isinstance(value, int | np.integer) else tuple(value)
+    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(both) != 2 or any(not isinstance(v, int | np.integer) or isinstance(v, bool) or v < least for v in both):
         raise ValueError(f"{name} must be an integer >= {least}, or two of them (height, width); got {value!r}")
     return int(both[0]), int(both[1])
@@ -69,9 +70,10 @@ def conv2d(x, weight, bias=None, stride: Pair = 1, padding: Pair | str = 0, dila
     stride, dilation = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
     sx, sw = _checked("conv2d", x, weight, groups)
     if padding == "same":
+        if stride != (1, 1):
+            raise ValueError(f"conv2d: padding='same' needs stride 1, not {stride}: H and W could not stay the same")
         spans = [d * (k - 1) for d, k in zip(dilation, sw[2:], strict=True)]
-        if stride != (1, 1) or any(s % 2 for s in spans):
-            raise ValueError(f"conv2d: padding='same' needs stride 1 and an odd kernel; got {stride} and {sw[2:]}")
+        x = _extended(x, [s % 2 for s in spans])  # what is odd goes below and to the right
         padding = (spans[0] // 2, spans[1] // 2)
     padding = (0, 0) if padding == "valid" else pair(padding, "padding")
     if sx[1] != sw[1] * groups:
@@ -110,11 +112,17 @@ def conv_transpose2d(
     if min(size) < 1:
         raise ValueError(f"conv_transpose2d: the result would have size {size}; use less padding or larger images")
     _check_bias("conv_transpose2d", bias, sw[1] * groups)
+    x = _extended(x, [e // s for e, s in zip(extra, stride, strict=True)])  # as many as a convolution would make
     return _conv2d_input(x, weight, bias, (sx[0], sw[1] * groups, *size), stride, padding, dilation, groups)
 
 
+def _extended(x, below_and_right: list[int]):
+    """With so many rows and columns of zeros more."""
+    return pad(x, ((0, 0), (0, 0), *((0, n) for n in below_and_right))) if any(below_and_right) else x
+
+
 def _checked(name: str, x, weight, groups: int) -> tuple[tuple, tuple]:
-    sx, sw = np.shape(x), np.shape(weight)
+    sx, sw = shape_of(x), shape_of(weight)
     if len(sx) != 4 or len(sw) != 4:
         raise ValueError(
             f"{name}: input {describe(x)} and weight {describe(weight)} must have four axes, (N, C, H, W) and "
@@ -126,5 +134,5 @@ def _checked(name: str, x, weight, groups: int) -> tuple[tuple, tuple]:
 
 
 def _check_bias(name: str, bias, channels: int) -> None:
-    if bias is not None and np.shape(bias) != (channels,):
+    if bias is not None and shape_of(bias) != (channels,):
         raise ValueError(f"{name}: bias {describe(bias)} must have shape ({channels},), one number per output channel")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import shape_of
 from ..engine import Tensor, primitive
 
 BASIC = (int, slice, type(None), type(Ellipsis))
@@ -67,7 +68,7 @@ _put_along.vjp(lambda g, index, axis: _take_along(g, index, axis))
 def take_along_axis(x, index, axis: int):
     """out[i, j, ...] = x[i, index[i, j, ...], ...], along one axis; index has x's shape but for that axis."""
     index = np.array(index._array if isinstance(index, Tensor) else index, dtype=np.intp)
-    shape = np.shape(x)
+    shape = shape_of(x)
     if index.ndim != len(shape) or any(
         a != b for i, (a, b) in enumerate(zip(index.shape, shape, strict=True)) if i != axis % len(shape)
     ):

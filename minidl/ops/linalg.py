@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import describe
+from ..arrays import describe, shape_of
 from ..engine import primitive
 from .arithmetic import where
 from .index import getitem
 from .reduce import sum
-from .shape import broadcast_to, permute, reshape, swapaxes, unsqueeze
+from .shape import alike, broadcast_to, permute, reshape, swapaxes, unsqueeze
 
 
 @primitive
@@ -20,18 +20,21 @@ _matmul.vjp(lambda g, y: _matmul(g, swapaxes(y, -1, -2)), lambda g, x: _matmul(s
 
 def matmul(x, y):
     """Matrix product x @ y: (..., N, K) @ (..., K, M) -> (..., N, M); vectors and batch axes as in NumPy."""
-    sx, sy = np.shape(x), np.shape(y)
+    sx, sy = shape_of(x), shape_of(y)
     if not sx or not sy or sx[-1] != sy[-2 if len(sy) > 1 else 0]:
         raise ValueError(
             f"matmul: {describe(x)} @ {describe(y)}: the last axis of the first must be as long as the "
             f"{'second to last' if len(sy) > 1 else 'only'} axis of the second; is one of them transposed?"
         )
+    x, y = alike(x, y)
     if len(sx) == 1 or len(sy) == 1:  # a vector is a row on the left, a column on the right
         rows = unsqueeze(x, 0) if len(sx) == 1 else x
         out = matmul(rows, unsqueeze(y, 1) if len(sy) == 1 else y)
         shape = out.shape[: -2 if len(sx) == 1 else -1] + (out.shape[-1:] if len(sy) > 1 else ())
         return reshape(out, shape)
     if sx[:-2] != sy[:-2]:
+        if any(a != b and 1 not in (a, b) for a, b in zip(sx[-3::-1], sy[-3::-1], strict=False)):
+            raise ValueError(f"matmul: {describe(x)} @ {describe(y)}: the axes before the last two do not broadcast")
         batch = np.broadcast_shapes(sx[:-2], sy[:-2])
         x, y = broadcast_to(x, batch + sx[-2:]), broadcast_to(y, batch + sy[-2:])
     return _matmul(x, y)
@@ -51,15 +54,16 @@ def linear(x, weight, bias=None):
 
     x (..., in_features), weight (out_features, in_features), bias (out_features) -> (..., out_features).
     """
-    sx, sw = np.shape(x), np.shape(weight)
+    sx, sw = shape_of(x), shape_of(weight)
     if len(sw) != 2 or not sx or sx[-1] != sw[1]:
         raise ValueError(
             f"linear: input {describe(x)} has {sx[-1] if sx else 'no'} features in its last axis, but the weight "
             f"{describe(weight)} is (out_features, in_features)"
             + ("; flatten the images first (nn.Flatten)" if len(sx) > 2 and len(sw) == 2 and np.prod(sx[1:]) == sw[1] else "")
         )
-    if bias is not None and np.shape(bias) != sw[:1]:
+    if bias is not None and shape_of(bias) != sw[:1]:
         raise ValueError(f"linear: bias {describe(bias)} must have shape {sw[:1]}, one number for each output")
+    x, weight = alike(x, weight)
     if len(sx) == 2:
         return _affine(x, weight, bias)
     return reshape(_affine(reshape(x, (-1, sx[-1]) if sx[-1] else (int(np.prod(sx[:-1])), 0)), weight, bias), (*sx[:-1], sw[0]))
@@ -67,12 +71,18 @@ def linear(x, weight, bias=None):
 
 def tril(x, diagonal: int = 0):
     """The lower triangle of each matrix, zero above the diagonal."""
-    return where(np.tri(*np.shape(x)[-2:], diagonal, dtype=bool), x, 0.0)
+    return where(_triangle(x, diagonal), x, 0.0)
 
 
 def triu(x, diagonal: int = 0):
     """The upper triangle of each matrix, zero below the diagonal."""
-    return where(np.tri(*np.shape(x)[-2:], diagonal - 1, dtype=bool), 0.0, x)
+    return where(_triangle(x, diagonal - 1), 0.0, x)
+
+
+def _triangle(x, diagonal: int) -> np.ndarray:
+    if len(shape_of(x)) < 2:
+        raise ValueError(f"a triangle is part of a matrix (..., N, M); {describe(x)} has fewer than two axes")
+    return np.tri(*shape_of(x)[-2:], diagonal, dtype=bool)
 
 
 @primitive
@@ -95,6 +105,7 @@ def einsum(spec: str, *operands):
     Operands are multiplied from left to right, so that every step and its derivative is a product of two.
     """
     inputs, output = _parse(spec, operands)
+    operands = alike(*operands)
     terms = list(zip(inputs, operands, strict=True))
     letters, x = terms.pop(0)
     letters, x = _diagonal(letters, x)
@@ -115,14 +126,17 @@ def _parse(spec: str, operands: tuple) -> tuple[list[str], str]:
     inputs = left.split(",")
     if len(inputs) != len(operands):
         raise ValueError(f"einsum: '{spec}' names {len(inputs)} operand(s), but {len(operands)} were given")
+    named = "".join(inputs + [output]).replace("...", "")
+    if not all(c.isalpha() and c.isascii() for c in named):
+        raise ValueError(f"einsum: axes are named by letters a-z and A-Z, '...' stands for batch axes; got '{spec}'")
     free = [c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in spec]
-    widest = max((np.ndim(x) - len(t) + 3 for t, x in zip(inputs, operands, strict=True) if "..." in t), default=0)
+    widest = max((len(shape_of(x)) - len(t) + 3 for t, x in zip(inputs, operands, strict=True) if "..." in t), default=0)
     batch = "".join(free[:widest])
     for i, (t, x) in enumerate(zip(inputs, operands, strict=True)):
         if "..." in t:
-            inputs[i] = t.replace("...", batch[widest - (np.ndim(x) - len(t) + 3) :])
-        if len(inputs[i]) != np.ndim(x):
-            raise ValueError(f"einsum: '{t}' does not name the {np.ndim(x)} axes of {describe(x)}")
+            inputs[i] = t.replace("...", batch[widest - (len(shape_of(x)) - len(t) + 3) :])
+        if len(inputs[i]) != len(shape_of(x)):
+            raise ValueError(f"einsum: '{t}' does not name the {len(shape_of(x))} axes of {describe(x)}")
     if not arrow:
         every = "".join(inputs)
         output = batch + "".join(sorted(c for c in set(every) if every.count(c) == 1 and c not in batch))
@@ -131,7 +145,7 @@ def _parse(spec: str, operands: tuple) -> tuple[list[str], str]:
         raise ValueError(f"einsum: the result '{output}' must name each axis once, and only axes of the operands")
     sizes: dict[str, int] = {}
     for t, x in zip(inputs, operands, strict=True):
-        for c, n in zip(t, np.shape(x), strict=True):
+        for c, n in zip(t, shape_of(x), strict=True):
             if sizes.setdefault(c, n) != n:
                 raise ValueError(f"einsum: axis '{c}' of '{spec}' is {sizes[c]} long in one operand and {n} in another")
     return inputs, output
@@ -144,7 +158,7 @@ def _diagonal(letters: str, x):
             i = letters.index(c)
             j = letters.index(c, i + 1)
             rest = tuple(k for k in range(len(letters)) if k not in (i, j))
-            along = np.arange(np.shape(x)[i])
+            along = np.arange(shape_of(x)[i])
             x = getitem(permute(x, (i, j, *rest)), (along, along))
             letters = c + "".join(letters[k] for k in rest)
     return letters, x

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import weakref
 
-import weakref
-
 import numpy as np
 
 from ..arrays import describe, read_only
@@ -65,8 +63,13 @@ def _in_place(f):
 def copy_(self: Tensor, values) -> Tensor:
     """Write `values` into this tensor (of the same shape, or one that broadcasts to it)."""
     values = values._array if isinstance(values, Tensor) else np.asarray(values)
-    if np.broadcast_shapes(values.shape, self.shape) != self.shape:
+    fits = values.ndim <= self.ndim and all(
+        m in (1, n) for m, n in zip(values.shape[::-1], self.shape[::-1], strict=False)
+    )
+    if not fits:
         raise ValueError(f"copy_: values of shape {values.shape} do not fit into {describe(self)}")
+    if not np.can_cast(values.dtype, self.dtype, "same_kind"):
+        raise TypeError(f"copy_: {values.dtype} values would be cut off in {describe(self)}; use .float() first")
     self._writable()[...] = values
     return self
 
@@ -91,7 +94,7 @@ def _ufunc(self, ufunc, method, *inputs, out=None, **kwargs):
     name = UFUNCS.get(ufunc.__name__)
     if method == "__call__" and not kwargs and name in OPERATORS:
         return OPERATORS[name](*inputs)
-    if method == "__call__" and not kwargs and name in COMPARISONS:
+    if method == "__call__" and not kwargs and name in (*COMPARISONS, *TESTS):
         return ufunc(*(getattr(x, "_array", x) for x in inputs))
     _refuse(ufunc.__name__, name or ufunc.__name__)
 
@@ -100,8 +103,10 @@ def _function(self, func, types, args, kwargs):
     """np.mean(tensor) would leave the graph; np.allclose(tensor, ...) has no gradient and is welcome."""
     import minidl
 
-    if callable(getattr(minidl, func.__name__, None)) and func.__name__ not in ("argmax", "argmin"):
-        _refuse(func.__name__, func.__name__)
+    name = func.__name__
+    ours = FUNCTIONS.get(name, name)
+    if name not in HARMLESS and (hasattr(minidl, ours) or is_grad_enabled() and _tracked([args, kwargs])):
+        _refuse(name, ours)
     return func(*_plain(args), **{k: _plain(v) for k, v in kwargs.items()})
 
 
@@ -109,6 +114,13 @@ def _plain(x):
     if isinstance(x, Tensor):
         return x._array
     return type(x)(map(_plain, x)) if isinstance(x, tuple | list) else x
+
+
+def _tracked(x) -> bool:
+    """Is there a tensor with a gradient inside?"""
+    if isinstance(x, tuple | list | dict):
+        return any(map(_tracked, x.values() if isinstance(x, dict) else x))
+    return isinstance(x, Tensor) and x.requires_grad
 
 
 def _refuse(numpys: str, ours: str):
@@ -128,6 +140,8 @@ def _repr(self: Tensor) -> str:
     text = np.array2string(self._array, separator=", ", precision=4, threshold=200, prefix="tensor(")
     plain = self.dtype in (np.float32, np.int64, np.bool_)
     extras = [] if plain else [f"dtype={self.dtype}"]
+    if not self.size:
+        extras.insert(0, f"shape={self.shape}")
     if self._node is not None:
         extras.append(f"from={self._node.op.name}")
     elif self.requires_grad:
@@ -156,46 +170,13 @@ def clone(self: Tensor) -> Tensor:
 def retain_grad(self: Tensor) -> None:
     """Keep the gradient of a result in `.grad` too, to look at it."""
     if self._node is not None:
-        kept = weakref.ref(self)  # the graph must not keep the tensor alive
-        self.register_hook(lambda g: setattr(kept() or g, "_grad", g.detach()))
+        alive = weakref.ref(self)  # the graph must not keep the tensor alive
 
+        def keep(g: Tensor) -> None:
+            if alive() is not None:
+                alive()._grad = Tensor(g)  # a copy: others may share g
 
-def zero_grad(self: Tensor) -> None:
-    """Forget the gradient."""
-    self._grad = None
-
-
-def _deepcopy(self: Tensor, memo: dict) -> Tensor:
-    if self._node is not None:
-        raise RuntimeError(f"only leaves can be deep-copied; {describe(self)} is a result. Use .detach() first")
-    twin = memo[id(self)] = Tensor.__new__(type(self))
-    Tensor.__init__(twin, self, None, self._requires_grad)
-    twin._grad = None if self._grad is None else Tensor(self._grad)
-    return twin
-
-
-def numpy(self: Tensor) -> np.ndarray:
-    """The values as a NumPy array that shares this tensor's memory; read-only, copy it to write."""
-    return read_only(self._array)
-
-
-def item(self: Tensor) -> float | int | bool:
-    """The only element, as a Python number."""
-    if self.size != 1:
-        raise ValueError(f"item() needs exactly one element, this is {describe(self)}; reduce it or index it first")
-    return self._array.item()
-
-
-def clone(self: Tensor) -> Tensor:
-    """A copy with its own memory, through which gradients pass."""
-    return _astype(self, self.dtype.name)
-
-
-def retain_grad(self: Tensor) -> None:
-    """Keep the gradient of a result in `.grad` too, to look at it."""
-    if self._node is not None:
-        kept = weakref.ref(self)  # the graph must not keep the tensor alive
-        self.register_hook(lambda g: setattr(kept() or g, "_grad", g.detach()))
+        self.register_hook(keep)
 
 
 def zero_grad(self: Tensor) -> None:
@@ -239,12 +220,20 @@ def requires_grad_(self: Tensor, value: bool = True) -> Tensor:
 
 OPERATORS = {
     "add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "div": arithmetic.div, "pow": arithmetic.pow,
-    "matmul": linalg.matmul, "neg": arithmetic.neg, "abs": arithmetic.abs,
+    "matmul": linalg.matmul, "neg": arithmetic.neg, "abs": arithmetic.abs, "remainder": arithmetic.remainder,
+    "floor_divide": arithmetic.floor_divide,
+}  # fmt: skip
+TESTS = ("isnan", "isfinite", "isinf", "signbit")
+FUNCTIONS = {"concatenate": "concat", "vstack": "concat", "dot": "matmul", "expand_dims": "unsqueeze"}
+HARMLESS = {  # NumPy's functions that have no derivative to lose
+    "all", "allclose", "any", "argmax", "argmin", "argsort", "array2string", "array_equal", "array_equiv", "array_repr",
+    "array_str", "count_nonzero", "digitize", "histogram", "isclose", "isneginf", "isposinf", "may_share_memory",
+    "ndim", "nonzero", "result_type", "searchsorted", "shape", "shares_memory", "size", "unique",
 }  # fmt: skip
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 UFUNCS = {
     "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "power": "pow", "negative": "neg",
-    "absolute": "abs", **{name: name for name in ("add", "matmul", *COMPARISONS)},
+    "absolute": "abs", **{name: name for name in ("add", "matmul", "remainder", "floor_divide", *COMPARISONS, *TESTS)},
 }  # fmt: skip
 
 
@@ -260,7 +249,9 @@ def attach() -> None:
         setattr(Tensor, f"__i{name}__", _in_place(OPERATORS["div" if name == "truediv" else name]))
     for name, f in zip("lt le gt ge eq ne".split(), COMPARISONS, strict=True):
         setattr(Tensor, f"__{name}__", _compare(getattr(np, f)))
-    Tensor.__truediv__, Tensor.__rtruediv__ = arithmetic.div, _reflected(arithmetic.div)
+    for name, f in (("truediv", "div"), ("floordiv", "floor_divide"), ("mod", "remainder")):
+        setattr(Tensor, f"__{name}__", OPERATORS[f])
+        setattr(Tensor, f"__r{name}__", _reflected(OPERATORS[f]))
     Tensor.__neg__, Tensor.__abs__, Tensor.__pos__ = arithmetic.neg, arithmetic.abs, lambda self: self
     Tensor.__getitem__, Tensor.__setitem__ = index.getitem, _setitem
     Tensor.__len__, Tensor.__bool__, Tensor.__index__ = _length, _scalar(bool), _index
@@ -268,9 +259,6 @@ def attach() -> None:
     Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
     Tensor.__array__, Tensor.__array_ufunc__, Tensor.__array_function__ = _array_of, _ufunc, _function
     Tensor.__repr__, Tensor.__hash__ = _repr, object.__hash__
-    for method in (numpy, item, clone, retain_grad, zero_grad):
-        setattr(Tensor, method.__name__, method)
-    Tensor.__deepcopy__ = _deepcopy
     for method in (numpy, item, clone, retain_grad, zero_grad):
         setattr(Tensor, method.__name__, method)
     Tensor.__deepcopy__ = _deepcopy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import kernels
-from ..arrays import describe
+from ..arrays import describe, raw_of, shape_of
 from ..engine import Tensor, primitive
 from .conv import Pair, pair
 from .linalg import matmul
@@ -32,7 +32,7 @@ def max_pool2d(
     kernel's size if it is left out. Padding counts as minus infinity. NaN wins.
     """
     kernel, stride, padding = _windows("max_pool2d", x, kernel_size, stride, padding)
-    out, index = kernels.max_pool2d(_raw(x), kernel, stride, padding, pair(dilation, "dilation", 1), ceil_mode)
+    out, index = kernels.max_pool2d(raw_of(x), kernel, stride, padding, pair(dilation, "dilation", 1), ceil_mode)
     if not isinstance(x, Tensor):
         return out
     index.flags.writeable = False
@@ -72,14 +72,14 @@ def adaptive_avg_pool2d(x, output_size: Pair):
     Window i of n covers rows floor(i H / n) .. ceil((i + 1) H / n). Averaging is linear and separable: two products
     with matrices of weights, A_h @ x @ A_w^T.
     """
-    if np.ndim(x) != 4:
+    if len(shape_of(x)) != 4:
         raise ValueError(f"adaptive_avg_pool2d: input {describe(x)} must be (N, C, H, W)")
-    (h, w), (oh, ow) = np.shape(x)[2:], pair(output_size, "output_size", 1)
+    (h, w), (oh, ow) = shape_of(x)[2:], pair(output_size, "output_size", 1)
     if min(h, w) < 1:
         raise ValueError(f"adaptive_avg_pool2d: input {describe(x)} has no pixels")
     if (oh, ow) == (1, 1):
         return x.mean(axis=(2, 3), keepdims=True)
-    dtype = _raw(x).dtype
+    dtype = raw_of(x).dtype
     return matmul(matmul(_averaging(h, oh, dtype), x), _averaging(w, ow, dtype).T)
 
 
@@ -93,12 +93,8 @@ def _averaging(size: int, parts: int, dtype) -> np.ndarray:
     return matrix
 
 
-def _raw(x) -> np.ndarray:
-    return x._array if isinstance(x, Tensor) else x
-
-
 def _windows(name: str, x, kernel_size: Pair, stride: Pair | None, padding: Pair) -> tuple:
-    if np.ndim(x) != 4:
+    if len(shape_of(x)) != 4:
         raise ValueError(f"{name}: input {describe(x)} must be (N, C, H, W); a single image needs x.unsqueeze(0)")
     kernel, padding = pair(kernel_size, "kernel_size", 1), pair(padding, "padding")
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):

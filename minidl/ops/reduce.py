@@ -4,25 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import describe
+from ..arrays import describe, shape_of
 from ..engine import Tensor, primitive
 from .arithmetic import abs, exp, where
 from .index import getitem, take_along_axis
-from .shape import broadcast_to, concat, flip, permute, reshape
-
-Axis = int | tuple[int, ...] | None
-
-
-def as_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """The axes that are meant, each from 0 to ndim - 1; None means all."""
-    if axis is None:
-        return tuple(range(ndim))
-    axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
-    for a in axes:
-        if not -ndim <= a < ndim:
-            raise ValueError(f"axis {a} is out of range for {ndim} dimensions; it must lie in [{-ndim}, {ndim - 1}]")
-    return tuple(a % ndim for a in axes)
-
+from .shape import Axis, as_axes, broadcast_to, concat, flip, permute, reshape
 
 def spread(g, shape: tuple, axis: Axis):
     """Give each element of a reduced array back to all elements it was made from."""
@@ -48,7 +34,9 @@ sum.vjp(lambda g, x_shape, axis: spread(g, x_shape, axis))
 
 @primitive
 def mean(x, axis=None, keepdims=False):
-    """Arithmetic mean: sum / N."""
+    """Arithmetic mean: sum / N. Raises where N = 0."""
+    if count(shape_of(x), axis) == 0:
+        raise ValueError("there is no element to take the mean of; is the batch empty?")
     return np.mean(x, axis=axis, keepdims=keepdims)
 mean.vjp(lambda g, x_shape, axis: spread(g * (1.0 / count(x_shape, axis)), x_shape, axis))
 
@@ -58,7 +46,7 @@ def var(x, axis: Axis = None, keepdims: bool = False, correction: int = 1):
 
     correction=0 divides by N, as NumPy's default does. Raises where there are not more than `correction` elements.
     """
-    n = count(np.shape(x), axis) - correction
+    n = count(shape_of(x), axis) - correction
     if n <= 0:
         raise ValueError(
             f"var of {describe(x)} over axis {axis}: {n + correction} element(s) with correction={correction} would "
@@ -89,8 +77,8 @@ def norm(x, ord: float = 2, axis: Axis = None, keepdims: bool = False):
         return max(size, axis, keepdims)
     if ord == 1:
         return sum(size, axis, keepdims)
-    if not ord > 1:
-        raise ValueError(f"norm of order {ord}: the order must be a number >= 1, or inf")
+    if not isinstance(ord, int | float) or not ord > 1:
+        raise ValueError(f"norm of order {ord!r}: the order must be a number >= 1, or inf")
     total = sum(size**ord, axis, keepdims)
     return where(total == 0, 0.0, where(total == 0, 1.0, total) ** (1.0 / ord))
 
@@ -107,8 +95,8 @@ def min(x, axis: Axis = None, keepdims: bool = False):
 
 def _extreme(x, arg, name: str, axis: Axis, keepdims: bool):
     """Lay the reduced axes out as one, find the place, and take the element from there."""
-    shape = np.shape(x)
-    axes = as_axes(axis, len(shape))
+    shape = shape_of(x)
+    axes = as_axes(axis, len(shape), name)
     rest = tuple(i for i in range(len(shape)) if i not in axes)
     if count(shape, axis) == 0:
         raise ValueError(f"{name} of {describe(x)} over axis {axis}: there is no element to choose from")
@@ -131,13 +119,13 @@ def argmin(x, axis: int | None = None, keepdims: bool = False) -> np.ndarray:
 
 def prod(x, axis: Axis = None, keepdims: bool = False):
     """Product of the elements. Multiplied pairwise, so that derivatives of any order are right where elements are 0."""
-    shape = np.shape(x)
-    axes = as_axes(axis, len(shape))
+    shape = shape_of(x)
+    axes = as_axes(axis, len(shape), "prod")
     rest = tuple(i for i in range(len(shape)) if i not in axes)
     n = count(shape, axis)
     rows = reshape(permute(x, axes + rest), (n, *(shape[i] for i in rest)))
-    if n == 0:
-        return sum(rows, 0) + 1
+    if n < 2:  # the empty product is 1; a single row is copied
+        rows = sum(rows, 0, True) + (1 - n)
     while n > 1:
         odd, half = n % 2, n // 2  # an odd last row waits for the next round
         pairs = getitem(rows, slice(0, half)) * getitem(rows, slice(half, 2 * half))
@@ -153,17 +141,22 @@ _cumsum.vjp(lambda g, axis: flip(_cumsum(flip(g, axis), axis), axis))
 
 def cumsum(x, axis: int | None = None):
     """Running sum along an axis; None flattens first."""
-    return _cumsum(reshape(x, (-1,)), 0) if axis is None else _cumsum(x, axis)
+    return _cumsum(reshape(x, (-1,)), 0) if axis is None else _cumsum(x, *as_axes((axis,), len(shape_of(x)), "cumsum"))
+
+
+def _peak(x, axis):
+    """The largest element, its axes kept; -inf where there is none."""
+    return np.max(x, axis=axis, keepdims=True, initial=-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
 
 
 @primitive
 def logsumexp(x, axis=None, keepdims=False):
-    """log(sum(exp(x))) without overflow: the maximum is taken out first. -inf where all elements are -inf."""
-    top = np.max(x, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, np.zeros((), x.dtype))
-    with np.errstate(divide="ignore"):
+    """log(sum(exp(x))) without overflow: the maximum is taken out first. -inf where all elements are, or none is."""
+    top = _peak(x, axis)
+    top = np.where(np.isfinite(top), top, np.zeros((), top.dtype))
+    with np.errstate(divide="ignore", over="ignore"):  # log(0) is -inf; beside +inf everything may overflow
         out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
-    return out if keepdims else out.reshape(np.sum(x, axis=axis).shape)
+    return out if keepdims else np.squeeze(out, as_axes(axis, x.ndim))
 logsumexp.vjp(lambda g, out, x, axis: spread(g, x.shape, axis) * exp(x - spread(_finite(out), x.shape, axis)))
 
 
@@ -175,7 +168,7 @@ def _finite(out):
 @primitive
 def softmax(x, axis=-1):
     """exp(x) / sum(exp(x)), over one axis."""
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    e = np.exp(x - _peak(x, axis))
     return e / np.sum(e, axis=axis, keepdims=True)
 softmax.vjp(lambda g, out, axis: out * (g - sum(g * out, axis, True)))
 
@@ -183,7 +176,7 @@ softmax.vjp(lambda g, out, axis: out * (g - sum(g * out, axis, True)))
 @primitive
 def log_softmax(x, axis=-1):
     """x - logsumexp(x), over one axis."""
-    shifted = x - np.max(x, axis=axis, keepdims=True)
+    shifted = x - _peak(x, axis)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 log_softmax.vjp(lambda g, out, axis: g - exp(out) * sum(g, axis, True))
 

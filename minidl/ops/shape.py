@@ -7,9 +7,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import describe, unbroadcast
+from ..arrays import describe, shape_of, unbroadcast
 from ..engine import primitive
 from .index import getitem
+
+Axis = int | tuple[int, ...] | None
+
+
+def as_axes(axis: Axis, ndim: int, who: str = "") -> tuple[int, ...]:
+    """The axes that are meant, each from 0 to ndim - 1; None means all. `who` asks, for the error message."""
+    if axis is None:
+        return tuple(range(ndim))
+    found: list[int] = []
+    for a in axis if isinstance(axis, tuple | list) else (axis,):
+        if not isinstance(a, int | np.integer):
+            raise TypeError(f"{who}: axis must be an integer or a tuple of integers, not {axis!r}".lstrip(": "))
+        if not -ndim <= a < ndim:
+            allowed = f"[{-ndim}, {ndim - 1}]" if ndim else "nothing: a single number has no axes"
+            raise ValueError(f"{who}: axis {a} is out of range for {ndim} dimensions; it lies in {allowed}".lstrip(": "))
+        if a % ndim in found:
+            raise ValueError(f"{who}: axis {axis} names one of the {ndim} axes twice".lstrip(": "))
+        found.append(int(a) % ndim)
+    return tuple(found)
 
 
 @primitive
@@ -30,7 +49,7 @@ def reshape(x, *shape):
 
 def flatten(x, start_dim: int = 0, end_dim: int = -1):
     """Join the dimensions start_dim..end_dim into one."""
-    shape = np.shape(x)
+    shape = shape_of(x)
     n = len(shape) or 1
     if not (-n <= start_dim < n and -n <= end_dim < n and start_dim % n <= end_dim % n):
         raise ValueError(f"flatten: start_dim={start_dim}, end_dim={end_dim} do not fit {describe(x)}")
@@ -46,47 +65,43 @@ _permute.vjp(lambda g, axes: _permute(g, tuple(sorted(range(len(axes)), key=axes
 
 def permute(x, *axes):
     """The axes in a new order."""
-    axes, ndim = _as_shape(axes), np.ndim(x)
-    if sorted(a % ndim if ndim else a for a in axes) != list(range(ndim)):
+    axes, ndim = _as_shape(axes), len(shape_of(x))
+    order = as_axes(axes, ndim, "permute")
+    if len(order) != ndim:
         raise ValueError(f"permute: {axes} is not an order of the {ndim} axes of {describe(x)}")
-    return _permute(x, tuple(a % ndim for a in axes))
+    return _permute(x, order)
 
 
 def transpose(x, *axes):
     """Two integers: exchange these axes (PyTorch). None: reverse all. A tuple: a new order (NumPy)."""
     if len(axes) == 2 and not isinstance(axes[0], Sequence):
         return swapaxes(x, *axes)
-    return permute(x, *axes) if axes else permute(x, tuple(range(np.ndim(x)))[::-1])
+    return permute(x, *axes) if axes else permute(x, tuple(range(len(shape_of(x))))[::-1])
 
 
 def swapaxes(x, axis1: int, axis2: int):
     """Exchange two axes."""
-    ndim = np.ndim(x)
+    ndim = len(shape_of(x))
+    (a,), (b,) = as_axes((axis1,), ndim, "swapaxes"), as_axes((axis2,), ndim, "swapaxes")
     order = list(range(ndim))
-    for a in (axis1, axis2):
-        if not -ndim <= a < ndim:
-            raise ValueError(f"swapaxes: axis {a} is out of range for {describe(x)}")
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    order[a], order[b] = b, a
     return _permute(x, tuple(order))
 
 
 def squeeze(x, axis: int | tuple[int, ...] | None = None):
     """Without the axes of length 1; those named must have it."""
-    shape = np.shape(x)
-    axes = range(len(shape)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    drop = {a % len(shape) for a in axes if axis is not None or shape[a] == 1}
+    shape = shape_of(x)
+    drop = [a for a in as_axes(axis, len(shape), "squeeze") if axis is not None or shape[a] == 1]
     if any(shape[a] != 1 for a in drop):
-        raise ValueError(f"squeeze: an axis of {tuple(axes)} is not of length 1 in {describe(x)}")
+        raise ValueError(f"squeeze: axis {axis} is not of length 1 in {describe(x)}")
     return _reshape(x, tuple(n for i, n in enumerate(shape) if i not in drop))
 
 
 def unsqueeze(x, axis: int):
     """With a new axis of length 1 at this place."""
-    shape = np.shape(x)
-    if not -len(shape) - 1 <= axis <= len(shape):
-        raise ValueError(f"unsqueeze: axis {axis} is out of range for {describe(x)}")
-    axis %= len(shape) + 1
-    return _reshape(x, (*shape[:axis], 1, *shape[axis:]))
+    shape = shape_of(x)
+    (place,) = as_axes((axis,), len(shape) + 1, "unsqueeze")
+    return _reshape(x, (*shape[:place], 1, *shape[place:]))
 
 
 @primitive
@@ -102,7 +117,7 @@ def broadcast_to(x, *shape):
 
 def expand(x, *shape):
     """broadcast_to in which -1 keeps a dimension."""
-    shape, own = _as_shape(shape), np.shape(x)
+    shape, own = _as_shape(shape), shape_of(x)
     lead = len(shape) - len(own)
     if lead < 0 or any(n == -1 for n in shape[:lead]):
         raise ValueError(f"expand: {shape} does not fit {describe(x)}; -1 keeps a dimension that is there already")
@@ -122,18 +137,26 @@ def _along(axis: int, part: slice) -> tuple:
     return (*(slice(None),) * axis, part)
 
 
+def alike(*operands) -> list:
+    """Integer operands take the dtype of the floating ones, as they do in arithmetic."""
+    floats = [x.dtype for x in operands if hasattr(x, "dtype") and x.dtype.kind == "f"]
+    return [x.astype(max(floats)) if floats and hasattr(x, "dtype") and x.dtype.kind in "iu" else x for x in operands]
+
+
 def concat(tensors, axis: int = 0):
     """Joined along an existing axis. Done pairwise, as a tree, so that many parts cost n log n."""
-    parts = list(tensors)
+    parts = alike(*tensors)
     if not parts:
         raise ValueError("concat needs at least one tensor")
-    shapes = [np.shape(p) for p in parts]
+    shapes = [shape_of(p) for p in parts]
     ndim = len(shapes[0])
     if not -ndim <= axis < ndim:
         raise ValueError(f"concat: axis {axis} is out of range for shapes {shapes}")
     axis %= ndim
     if any(len(s) != ndim or s[:axis] + s[axis + 1 :] != shapes[0][:axis] + shapes[0][axis + 1 :] for s in shapes):
         raise ValueError(f"concat along axis {axis}: shapes {shapes} differ in another axis")
+    if len(parts) == 1:  # joined with nothing: a copy, not the tensor itself
+        parts.append(getitem(parts[0], _along(axis, slice(0, 0))))
     while len(parts) > 1:
         pairs = [_join(a, b, axis) for a, b in zip(parts[::2], parts[1::2], strict=False)]
         parts = pairs + parts[len(parts) // 2 * 2 :]
@@ -142,24 +165,27 @@ def concat(tensors, axis: int = 0):
 
 def stack(tensors, axis: int = 0):
     """Joined along a new axis."""
-    return concat([unsqueeze(t, axis) for t in tensors], axis)
+    parts = list(tensors)
+    if not parts or any(shape_of(p) != shape_of(parts[0]) for p in parts):
+        raise ValueError(f"stack needs at least one tensor, and all of one shape; got {[shape_of(p) for p in parts]}")
+    return concat([unsqueeze(p, axis) for p in parts], axis)
 
 
 def split(x, split_size: int | Sequence[int], axis: int = 0) -> tuple:
     """Cut into parts of this length (the last may be shorter), or of these lengths."""
-    ndim = np.ndim(x)
+    ndim = len(shape_of(x))
     if not -ndim <= axis < ndim:
         raise ValueError(f"split: axis {axis} is out of range for {describe(x)}")
     axis %= ndim
-    n = np.shape(x)[axis]
-    if isinstance(split_size, int):
+    n = shape_of(x)[axis]
+    if isinstance(split_size, int | np.integer):
         if split_size < 1:
             raise ValueError(f"split: parts of length {split_size} are not possible")
         sizes = [min(split_size, n - start) for start in range(0, n, split_size)] or [0]
     else:
-        sizes = list(split_size)
+        sizes = list(split_size) if isinstance(split_size, Sequence) else [-1]
         if sum(sizes) != n or min(sizes, default=0) < 0:
-            raise ValueError(f"split: the lengths {sizes} do not add up to the {n} of axis {axis}")
+            raise ValueError(f"split: the lengths {split_size} do not add up to the {n} of axis {axis}")
     starts = [sum(sizes[:i]) for i in range(len(sizes))]
     return tuple(getitem(x, _along(axis, slice(a, a + s))) for a, s in zip(starts, sizes, strict=True))
 
@@ -174,10 +200,10 @@ _pad.vjp(lambda g, x_shape, width: getitem(g, tuple(slice(b, b + n) for n, (b, _
 
 def pad(x, width, value: float = 0.0):
     """A border of `value`. width: an integer, or (before, after) for each axis."""
-    width = ((width, width),) * np.ndim(x) if isinstance(width, int) else tuple((int(b), int(a)) for b, a in width)
-    if len(width) != np.ndim(x) or any(w < 0 for pair in width for w in pair):
+    pairs = [(width, width)] * len(shape_of(x)) if isinstance(width, int | np.integer) else list(width)
+    if np.shape(pairs) != (len(shape_of(x)), 2) or np.min(pairs, initial=0) < 0:
         raise ValueError(f"pad: width {width} must hold a (before, after) pair >= 0 for each axis of {describe(x)}")
-    return _pad(x, width, value)
+    return _pad(x, tuple((int(before), int(after)) for before, after in pairs), value)
 
 
 @primitive
@@ -204,7 +230,9 @@ def roll(x, shift, axis=None):
 
 def tile(x, *reps):
     """Repeated side by side, reps[i] times along axis i (PyTorch's `repeat`)."""
-    reps, shape = _as_shape(reps), np.shape(x)
+    reps, shape = _as_shape(reps), shape_of(x)
+    if any(not isinstance(r, int | np.integer) or r < 0 for r in reps):
+        raise ValueError(f"tile: {reps} must be integers >= 0, the repetitions along each axis of {describe(x)}")
     reps, shape = (1,) * (len(shape) - len(reps)) + tuple(reps), (1,) * (len(reps) - len(shape)) + tuple(shape)
     pairs = [m for r, n in zip(reps, shape, strict=True) for m in (r, n)]
     ones = [m for n in shape for m in (1, n)]

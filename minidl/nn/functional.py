@@ -1,0 +1,57 @@
+"""Every layer and loss as a plain function, with PyTorch's names and argument orders.
+
+    import minidl.nn.functional as F
+"""
+
+from __future__ import annotations
+
+from .. import ops
+from ..ops import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    conv2d,
+    conv_transpose2d,
+    elu,
+    flatten,
+    gelu,
+    leaky_relu,
+    linear,
+    max_pool2d,
+    relu,
+    silu,
+    softplus,
+    swish,
+    tanh,
+)  # fmt: skip
+from ..ops.dropout import dropout, vanilla_dropout
+from ..ops.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    multi_margin_loss,
+    nll_loss,
+)
+from ..ops.normalize import batch_norm
+from ..ops.regression import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+
+__all__ = [
+    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "conv2d", "conv_transpose2d", "cross_entropy", "dropout", "elu", "flatten", "gelu", "huber_loss", "l1_loss",
+    "leaky_relu", "linear", "log_softmax", "max_pool2d", "mse_loss", "multi_margin_loss", "nll_loss", "relu", "sigmoid",
+    "silu", "smooth_l1_loss", "softmax", "softplus", "swish", "tanh", "vanilla_dropout",
+]  # fmt: skip
+
+
+def sigmoid(x, beta: float = 1.0):
+    """1 / (1 + exp(-beta x)), elementwise; beta is the notes' slope."""
+    return ops.sigmoid(x if beta == 1 else x * beta)
+
+
+def softmax(x, dim: int = -1):
+    """exp(x) / sum(exp(x)) along the axis `dim`; without overflow."""
+    return ops.softmax(x, dim)
+
+
+def log_softmax(x, dim: int = -1):
+    """x - log(sum(exp(x))) along the axis `dim`; without overflow."""
+    return ops.log_softmax(x, dim)
