@@ -21,10 +21,10 @@ def as_array(data, dtype=None) -> np.ndarray:
     return array
 
 
-def as_operand(a):
-    """What is neither Tensor, array nor plain: NumPy scalars are as weak as Python's, lists become arrays."""
+def as_operand(a, elementwise: bool):
+    """What is neither Tensor, array nor plain: NumPy's scalars are as weak as Python's, lists become arrays."""
     if isinstance(a, np.generic):
-        return a.item()
+        return a.item() if elementwise or a.dtype.kind != "f" else np.asarray(a)
     return as_array(a) if isinstance(a, list) else a
 
 

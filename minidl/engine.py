@@ -202,7 +202,7 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
             elif type(a) is ndarray:
                 watch = True
             elif type(a) not in PLAIN:
-                a = as_operand(a)
+                a = as_operand(a, elementwise)
             arrays.append(a)
         if watch and tensors and elementwise:
             weaken_integers(arrays)
@@ -385,7 +385,7 @@ def _reconnected(node: Node, k: int, saved: tuple) -> list:
 def _hooked(owner: Node | Tensor, g):
     """Show a finished gradient to the hooks; each may replace it."""
     for hook in owner.hooks or ():
-        new = hook(g if isinstance(g, Tensor) else _tensor(g, None, False, None))
+        new = hook(g if isinstance(g, Tensor) else _tensor(read_only(g), None, False, None))  # others may share g
         if new is not None:
             if shape_of(new) != g.shape:
                 raise ValueError(f"a hook returned shape {shape_of(new)} for a gradient of shape {g.shape}")

@@ -41,9 +41,10 @@ class Memory:
         self.exposed: np.ndarray | None = None
 
     def expose(self, array: np.ndarray) -> None:
-        """The array itself goes to the user: remember its content of this moment."""
+        """The array itself goes to the user: remember the content, of this moment, of all the memory it lies in."""
         if self.exposed is None:
-            self.exposed, self.print = array, fingerprint(array)
+            whole = array.base if isinstance(array.base, np.ndarray) else array
+            self.exposed, self.print = whole, fingerprint(whole)
 
     def mark(self, array: np.ndarray) -> tuple[int, bytes | None]:
         """What to remember about `array`, which lies in this memory and which backward will need."""

@@ -67,7 +67,7 @@ def _conv_norm_relu(inputs: int, outputs: int) -> list[nn.Module]:
 
 def _image(shape: Sequence[int], name: str, least: int) -> tuple[int, int, int]:
     if len(shape) != 3 or min(shape[1:]) < least:
-        raise ValueError(f"{name} needs images (channels, height, width) of at least {least}x{least}, not {tuple(shape)}")
+        raise ValueError(f"{name} needs images (channels, height, width) from {least}x{least} up, not {tuple(shape)}")
     return tuple(shape)
 
 

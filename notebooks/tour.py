@@ -179,8 +179,7 @@ for ax, (hidden, bend) in zip(axes, [(1, nn.Tanh()), (2, nn.Tanh()), (3, nn.Tanh
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    viz.decision_boundary(model, points, label, ax)
-    ax.set_title(f"{hidden} neuron{'s'[: hidden - 1]}, {bend}", loc="left", fontsize=10, fontweight="bold", pad=19)
+    viz.decision_boundary(model, points, label, ax, title=f"{hidden} neuron{'s'[: hidden - 1]}, {bend}")
     across = np.array(ax.get_xlim())
     for (w1, w2), offset in zip(model[0].weight.numpy(), model[0].bias.numpy(), strict=True):
         ax.plot(across, -(w1 * across + offset) / w2, ":k", scaley=False)

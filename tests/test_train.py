@@ -405,7 +405,7 @@ UNUSABLE = {
     "a misspelt method": (lambda: type("C", (Callback,), {"on_bach_end": 1}), TypeError, "C: .* mean 'on_batch_end'"),
     "a class as callback": (lambda: _fit(callbacks=[EarlyStopping]), TypeError, r"write|EarlyStopping\(...\)"),
     "a number as callback": (lambda: _fit(callbacks=[3]), TypeError, "a callback is a minidl.train.Callback"),
-    "no such column": (lambda: _fit(callbacks=[EarlyStopping()]), KeyError, "no column 'val_loss'.*validation="),
+    "no such column": (lambda: _fit(callbacks=[EarlyStopping()]), LookupError, "no column 'val_loss'.*validation="),
     "a column without direction": (lambda: EarlyStopping("speed"), ValueError, "Say mode='min' or mode='max'"),
     "an unknown direction": (lambda: EarlyStopping("loss", mode="down"), ValueError, "'min' or its 'max', not 'down'"),
     "no patience": (lambda: EarlyStopping(patience=0), ValueError, "patience is a number of epochs"),

@@ -2,8 +2,8 @@
 
 from .activation import elu, erf, gelu, leaky_relu, relu, sigmoid, silu, softplus, swish
 from .arithmetic import (
-    abs, add, clip, cos, div, exp, expm1, floor_divide, log, log1p, maximum, minimum, mul, neg, pow, remainder, sign, sin,
-    sqrt, sub, tanh, where,
+    abs, add, clip, cos, div, exp, expm1, floor_divide, log, log1p, maximum, minimum, mul, neg, pow, remainder, sign,
+    sin, sqrt, sub, tanh, where,
 )  # fmt: skip
 from .conv import conv2d, conv_transpose2d
 from .index import getitem, take_along_axis
@@ -22,11 +22,11 @@ from .shape import (
 attach()
 
 __all__ = [
-    "abs", "adaptive_avg_pool2d", "add", "argmax", "argmin", "avg_pool2d", "broadcast_to", "clip", "concat", "conv2d",
-    "conv_transpose2d", "cos", "cumsum", "div", "einsum", "elu", "erf", "exp", "expand", "expm1", "flatten", "flip", "floor_divide",
-    "gelu", "getitem", "leaky_relu", "linear", "log", "log1p", "log_softmax", "logsumexp", "matmul", "max",
-    "max_pool2d", "maximum", "mean", "min", "minimum", "mul", "neg", "norm", "pad", "permute", "pow",
-    "prod", "relu", "remainder", "reshape", "roll", "sigmoid", "sign", "silu", "sin", "softmax", "softplus", "split", "sqrt",
-    "squeeze", "stack", "standardize", "std", "sub", "sum", "swapaxes", "swish", "take_along_axis", "tanh", "tile", "transpose",
-    "tril", "triu", "unsqueeze", "var", "where",
+    "abs", "adaptive_avg_pool2d", "add", "argmax", "argmin", "avg_pool2d", "broadcast_to", "clip", "concat",
+    "conv2d", "conv_transpose2d", "cos", "cumsum", "div", "einsum", "elu", "erf", "exp", "expand", "expm1",
+    "flatten", "flip", "floor_divide", "gelu", "getitem", "leaky_relu", "linear", "log", "log1p", "log_softmax",
+    "logsumexp", "matmul", "max", "max_pool2d", "maximum", "mean", "min", "minimum", "mul", "neg", "norm", "pad",
+    "permute", "pow", "prod", "relu", "remainder", "reshape", "roll", "sigmoid", "sign", "silu", "sin", "softmax",
+    "softplus", "split", "sqrt", "squeeze", "stack", "standardize", "std", "sub", "sum", "swapaxes", "swish",
+    "take_along_axis", "tanh", "tile", "transpose", "tril", "triu", "unsqueeze", "var", "where",
 ]  # fmt: skip

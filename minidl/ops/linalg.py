@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..arrays import describe, shape_of
@@ -56,17 +58,19 @@ def linear(x, weight, bias=None):
     """
     sx, sw = shape_of(x), shape_of(weight)
     if len(sw) != 2 or not sx or sx[-1] != sw[1]:
+        images = len(sx) > 2 and len(sw) == 2 and math.prod(sx[1:]) == sw[1]
         raise ValueError(
             f"linear: input {describe(x)} has {sx[-1] if sx else 'no'} features in its last axis, but the weight "
             f"{describe(weight)} is (out_features, in_features)"
-            + ("; flatten the images first (nn.Flatten)" if len(sx) > 2 and len(sw) == 2 and np.prod(sx[1:]) == sw[1] else "")
+            + ("; flatten the images first (nn.Flatten)" if images else "")
         )
     if bias is not None and shape_of(bias) != sw[:1]:
         raise ValueError(f"linear: bias {describe(bias)} must have shape {sw[:1]}, one number for each output")
     x, weight = alike(x, weight)
     if len(sx) == 2:
         return _affine(x, weight, bias)
-    return reshape(_affine(reshape(x, (-1, sx[-1]) if sx[-1] else (int(np.prod(sx[:-1])), 0)), weight, bias), (*sx[:-1], sw[0]))
+    rows = reshape(x, (math.prod(sx[:-1]), sx[-1]))
+    return reshape(_affine(rows, weight, bias), (*sx[:-1], sw[0]))
 
 
 def tril(x, diagonal: int = 0):
@@ -130,13 +134,14 @@ def _parse(spec: str, operands: tuple) -> tuple[list[str], str]:
     if not all(c.isalpha() and c.isascii() for c in named):
         raise ValueError(f"einsum: axes are named by letters a-z and A-Z, '...' stands for batch axes; got '{spec}'")
     free = [c for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in spec]
-    widest = max((len(shape_of(x)) - len(t) + 3 for t, x in zip(inputs, operands, strict=True) if "..." in t), default=0)
+    axes = [len(shape_of(x)) for x in operands]
+    widest = max((n - len(t) + 3 for t, n in zip(inputs, axes, strict=True) if "..." in t), default=0)
     batch = "".join(free[:widest])
-    for i, (t, x) in enumerate(zip(inputs, operands, strict=True)):
+    for i, (t, n) in enumerate(zip(inputs, axes, strict=True)):
         if "..." in t:
-            inputs[i] = t.replace("...", batch[widest - (len(shape_of(x)) - len(t) + 3) :])
-        if len(inputs[i]) != len(shape_of(x)):
-            raise ValueError(f"einsum: '{t}' does not name the {len(shape_of(x))} axes of {describe(x)}")
+            inputs[i] = t.replace("...", batch[widest - (n - len(t) + 3) :])
+        if len(inputs[i]) != n:
+            raise ValueError(f"einsum: '{t}' does not name the {n} axes of {describe(operands[i])}")
     if not arrow:
         every = "".join(inputs)
         output = batch + "".join(sorted(c for c in set(every) if every.count(c) == 1 and c not in batch))

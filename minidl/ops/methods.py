@@ -200,6 +200,18 @@ def _scalar(kind):
     return convert
 
 
+def _truth(self: Tensor) -> bool:
+    if self.size != 1:
+        raise ValueError(
+            f"is {describe(self)} true? It has {self.size} elements; compare it and use .any() or .all(), or reduce it"
+        )
+    return bool(self.item())
+
+
+def _format(self: Tensor, spec: str) -> str:
+    return format(self.item(), spec) if spec else str(self)  # f"{loss:.3f}"
+
+
 def _length(self: Tensor) -> int:
     if not self.shape:
         raise TypeError("a tensor of one element without axes has no length")
@@ -254,8 +266,9 @@ def attach() -> None:
         setattr(Tensor, f"__r{name}__", _reflected(OPERATORS[f]))
     Tensor.__neg__, Tensor.__abs__, Tensor.__pos__ = arithmetic.neg, arithmetic.abs, lambda self: self
     Tensor.__getitem__, Tensor.__setitem__ = index.getitem, _setitem
-    Tensor.__len__, Tensor.__bool__, Tensor.__index__ = _length, _scalar(bool), _index
+    Tensor.__len__, Tensor.__bool__, Tensor.__index__ = _length, _truth, _index
     Tensor.__float__, Tensor.__int__ = _scalar(float), _scalar(int)
+    Tensor.__format__, Tensor.__round__ = _format, lambda self, digits=None: round(self.item(), digits)
     Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
     Tensor.__array__, Tensor.__array_ufunc__, Tensor.__array_function__ = _array_of, _ufunc, _function
     Tensor.__repr__, Tensor.__hash__ = _repr, object.__hash__

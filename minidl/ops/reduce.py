@@ -10,6 +10,7 @@ from .arithmetic import abs, exp, where
 from .index import getitem, take_along_axis
 from .shape import Axis, as_axes, broadcast_to, concat, flip, permute, reshape
 
+
 def spread(g, shape: tuple, axis: Axis):
     """Give each element of a reduced array back to all elements it was made from."""
     axes = as_axes(axis, len(shape))

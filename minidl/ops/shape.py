@@ -24,7 +24,8 @@ def as_axes(axis: Axis, ndim: int, who: str = "") -> tuple[int, ...]:
             raise TypeError(f"{who}: axis must be an integer or a tuple of integers, not {axis!r}".lstrip(": "))
         if not -ndim <= a < ndim:
             allowed = f"[{-ndim}, {ndim - 1}]" if ndim else "nothing: a single number has no axes"
-            raise ValueError(f"{who}: axis {a} is out of range for {ndim} dimensions; it lies in {allowed}".lstrip(": "))
+            message = f"axis {a} is out of range for {ndim} dimensions; it lies in {allowed}"
+            raise ValueError(f"{who}: {message}".lstrip(": "))
         if a % ndim in found:
             raise ValueError(f"{who}: axis {axis} names one of the {ndim} axes twice".lstrip(": "))
         found.append(int(a) % ndim)
@@ -234,6 +235,7 @@ def tile(x, *reps):
     if any(not isinstance(r, int | np.integer) or r < 0 for r in reps):
         raise ValueError(f"tile: {reps} must be integers >= 0, the repetitions along each axis of {describe(x)}")
     reps, shape = (1,) * (len(shape) - len(reps)) + tuple(reps), (1,) * (len(reps) - len(shape)) + tuple(shape)
-    pairs = [m for r, n in zip(reps, shape, strict=True) for m in (r, n)]
-    ones = [m for n in shape for m in (1, n)]
-    return _reshape(_broadcast_to(_reshape(x, tuple(ones)), tuple(pairs)), tuple(r * n for r, n in zip(reps, shape, strict=True)))
+    pairs = list(zip(reps, shape, strict=True))
+    split = _reshape(x, tuple(m for n in shape for m in (1, n)))
+    repeated = _broadcast_to(split, tuple(m for pair in pairs for m in pair))
+    return _reshape(repeated, tuple(r * n for r, n in pairs))

@@ -20,6 +20,8 @@ def as_loader(data: Any, batch_size: int | None, shuffle: bool, rng: random.Rng 
         data = Dataset(*data)
     if isinstance(data, Dataset):
         return DataLoader(data, batch_size or 32, shuffle=shuffle, rng=rng)
+    if isinstance(data, tuple) and data and all(isinstance(part, list) for part in data):
+        raise TypeError("data is a tuple of lists; make arrays of them first: (np.array(x), np.array(y))")
     if not isinstance(data, Iterable) or isinstance(data, np.ndarray | Tensor | str | dict):
         raise TypeError(f"data is a DataLoader, a Dataset, a pair of arrays (x, y) or another iterable of batches, not "
                         f"{describe(data)}")

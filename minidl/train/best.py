@@ -38,9 +38,9 @@ class Best:
 
 
 def column(row: dict[str, Any], monitor: str) -> float:
-    """One value of a row of the history; KeyError where there is none."""
+    """One value of a row of the history; LookupError where there is none."""
     if monitor not in row:
-        raise KeyError(f"no column {monitor!r} in the history to watch; it has {', '.join(row)}. Columns that begin "
+        raise LookupError(f"no column {monitor!r} in the history to watch; it has {', '.join(row)}. Columns that begin "
                        "with 'val_' need validation data: fit(..., validation=...)")
     return float(row[monitor])
 

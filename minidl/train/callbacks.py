@@ -96,7 +96,7 @@ class EarlyStopping(Callback):
     monitor: the column. mode: "min" or "max"; None takes it from the name where that tells (loss, accuracy, ...).
     restore_best: however the run ends, the model gets the weights *and buffers* of its best epoch, `best_epoch`.
 
-    Raises KeyError, at the end of the first epoch, if there is no such column.
+    Raises LookupError, at the end of the first epoch, if there is no such column.
 
     Prechelt (1998), "Early Stopping - But When?", in: Neural Networks: Tricks of the Trade, Springer.
     """

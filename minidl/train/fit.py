@@ -86,6 +86,9 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ValueError(f"epochs is an integer >= 0, not {epochs!r}")
+    for name, given in (("loss", loss), ("optimizer", optimizer), ("model", model)):
+        if isinstance(given, type):
+            raise TypeError(f"{name} is the class {given.__name__}; fit needs an object: {given.__name__}(...)")
     printer = Progress(progress)
     chain = [schedule if isinstance(schedule, Schedule) else Schedule(schedule)] if schedule is not None else []
     chain += [*map(checked, callbacks), *([Clip(clip)] if clip is not None else []), printer]

@@ -13,6 +13,8 @@
 | `confusion_matrix` | `confusion_counts`, `confusion_table` |
 | `training_report`: one picture of a run, written to a file | |
 
+`viz.style` has the colours and the dressing of axes, for figures of your own.
+
 Pictures with one panel take `ax=` and return the Axes; those with several take `fig=` (a Figure or SubFigure) and
 return it. Without, they make a new figure with pyplot and leave showing it to you. Looking changes nothing: modes,
 running statistics, gradients, random streams, hooks, rcParams and the backend are afterwards what they were.

@@ -32,7 +32,7 @@ def belief_map(
 
 def decision_boundary(
     model: Callable, x, y, ax: Axes | None = None, classes: Sequence | None = None, resolution: int = 200,
-    logits: bool = True,
+    logits: bool = True, title: str = "Decision boundary",
 ) -> Axes:  # fmt: skip
     """Points over the model's belief: the colour is the most probable class, the paler the less certain it is.
 
@@ -64,7 +64,7 @@ def decision_boundary(
     if wrong.any():
         ax.scatter(*x[wrong].T, s=62, facecolor="none", edgecolor=style.INK, linewidth=1.0, zorder=2,
                    label=f"wrong: {wrong.sum()} of {len(y)}")  # fmt: skip
-    style.dress(ax, "Decision boundary", "x₁", "x₂", grid=None)
+    style.dress(ax, title, "x₁", "x₂", grid=None)
     ax.set_xlim(extent[:2])
     ax.set_ylim(extent[2:])
     style.key(ax)

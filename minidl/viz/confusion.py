@@ -51,7 +51,9 @@ def confusion_table(y, predictions, classes: Sequence | None = None) -> str:
     return "\n".join("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def confusion_matrix(y, predictions, classes: Sequence | None = None, ax: Axes | None = None) -> Axes:
+def confusion_matrix(
+    y, predictions, classes: Sequence | None = None, ax: Axes | None = None, title: str | None = None
+) -> Axes:
     """The confusion matrix as a picture: rows are true classes, columns predictions; the shade is the share of the row.
 
     y, predictions: class numbers (N,). classes: names. Each field has its count, up to 20 classes; a class that does
@@ -70,7 +72,8 @@ def confusion_matrix(y, predictions, classes: Sequence | None = None, ax: Axes |
             ax.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=style.SMALL,
                     color="white" if shares[i, j] > 0.5 else style.INK)  # fmt: skip
     right, total = counts.trace(), counts.sum()
-    style.dress(ax, f"{right} of {total} right ({100 * right / total:.1f} %)", "predicted", "true", grid=None)
+    title = title if title is not None else f"{right} of {total} right ({100 * right / total:.1f} %)"
+    style.dress(ax, title, "predicted", "true", grid=None)
     slanted = longest > 3
     ax.set_xticks(range(k), names, rotation=45 if slanted else 0, ha="right" if slanted else "center",
                   rotation_mode="anchor")  # fmt: skip

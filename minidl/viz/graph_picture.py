@@ -18,7 +18,7 @@ OPERATION_FILL, LEAF_FILL, OUTPUT_FILL = (
 )  # fmt: skip
 
 
-def graph(output: Tensor, names=None, ax: Axes | None = None, limit: int = 80) -> Axes:
+def graph(output: Tensor, names=None, ax: Axes | None = None, limit: int = 80, title: str | None = None) -> Axes:
     """Draw what `output` was computed from: leaves at the top, each operation below what it reads, the output last.
 
     names: {name: Tensor} or a module, to name leaves and results. Shapes are those of the results; leaves with one
@@ -40,7 +40,8 @@ def graph(output: Tensor, names=None, ax: Axes | None = None, limit: int = 80) -
     height = ROW * (layout.layer.max() + 1)
     top = height - ROW / 2
     leaves = sum(v.kind == "leaf" for v in vertices)
-    title = f"Computation graph: {_count(len(vertices) - leaves, 'operation')}, {_count(leaves, 'leaf', 'leaves')}"
+    counts = f"{_count(len(vertices) - leaves, 'operation')}, {_count(leaves, 'leaf', 'leaves')}"
+    title = title if title is not None else f"Computation graph: {counts}"
     if ax is None:
         scale, width = 1.0, max(right - left, 0.09 * len(title))  # a narrow graph leaves room for the title
         ax = style.panel(None, (width + 0.1, height + 0.4))

@@ -57,7 +57,10 @@ def best_epoch(history, monitor: str | None = None) -> tuple[int, float] | None:
     return int(_epochs(columns)[k]), float(values[k])
 
 
-def curve(history, key: str = "loss", ax: Axes | None = None, log: bool = False, best: str | None = None) -> Axes:
+def curve(
+    history, key: str = "loss", ax: Axes | None = None, log: bool = False, best: str | None = None,
+    title: str | None = None,
+) -> Axes:  # fmt: skip
     """One quantity by epoch: training, validation where `val_<key>` is there, and the best epoch marked.
 
     history: rows (one dict an epoch) or a dict of columns. log: a logarithmic axis. best: the column that decides which
@@ -75,7 +78,8 @@ def curve(history, key: str = "loss", ax: Axes | None = None, log: bool = False,
         ax.plot(epochs, columns[name], color=colour, linewidth=1.6, marker=marker, markersize=3.5, label=label)
     if best or "loss" in columns or "val_loss" in columns:
         _mark_best(ax, columns, list(drawn.values())[-1][0], best_epoch(columns, best))
-    style.dress(ax, key.replace("_", " ").capitalize(), "epoch", f"{key.replace('_', ' ')} (%)" if share else key)
+    title = title if title is not None else key.replace("_", " ").capitalize()
+    style.dress(ax, title, "epoch", f"{key.replace('_', ' ')} (%)" if share else key)
     if share:
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
     if log and any((columns[name] > 0).any() for name, _ in drawn.values()):
