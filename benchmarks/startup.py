@@ -38,8 +38,10 @@ print(time.perf_counter() - start)
 def run(code: str, **environment: str) -> list[float]:
     """The numbers that a fresh process prints."""
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},  # as users have it: .pyc files are kept
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     return [float(number) for number in done.stdout.split()]
 
 
