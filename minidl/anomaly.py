@@ -21,7 +21,8 @@ import numpy as np
 from . import engine
 from .arrays import describe
 
-_LIBRARY = (os.path.dirname(__file__) + os.sep, contextlib.__file__, functools.__file__, os.path.dirname(np.__file__) + os.sep)
+_FOLDERS = (os.path.dirname(__file__) + os.sep, os.path.dirname(np.__file__) + os.sep)
+_LIBRARY = (*_FOLDERS, contextlib.__file__, functools.__file__)  # frames of these files are not the user's
 _REMEMBERED = 200_000  # calls of which the line is known; older ones are forgotten
 
 

@@ -1,0 +1,6 @@
+"""Proofs and diagnosis: the gradient checker, and the table of everything it is run on."""
+
+from .gradcheck import gradcheck, gradcheck_pair
+from .report import Finding, GradcheckError, Report, Result
+
+__all__ = ["Finding", "GradcheckError", "Report", "Result", "gradcheck", "gradcheck_pair"]
