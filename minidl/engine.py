@@ -31,7 +31,7 @@ import numpy as np
 from . import memory
 from .arrays import PLAIN, as_array, as_operand, describe, read_only, shape_of, unbroadcast, weaken_integers
 from .memory import Memory, memory_of
-from .mode import mode, set_grad_enabled
+from .mode import mode, recording
 from .op import Op
 
 ndarray = np.ndarray
@@ -115,7 +115,8 @@ class Tensor:
 
         gradient: the upstream gradient, of this tensor's shape; may be left out for a single element (then 1).
         retain_graph: keep what the rules need, for a second backward. create_graph: record the backward pass itself,
-        so that the gradients can be differentiated again (implies retain_graph).
+        so that the gradients can be differentiated again (implies retain_graph); a `.grad` that holds its graph holds
+        the leaf as well, and only the garbage collector frees such a circle: prefer `grad` for higher derivatives.
         """
         seed = _seed(self, gradient, create_graph)
         for leaf, g, own in _sweep([(self, seed)], retain_graph or create_graph, create_graph)[0].values():
@@ -188,7 +189,7 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
     def apply(*args, **kwargs):
         if kwargs or len(args) != arity:
             args = op.bind(args, kwargs)
-        arrays, live, tensors, watch = [], [], False, False
+        arrays, live, tensors, watch, odd = [], [], False, False, False
         for a in args:
             if isinstance(a, Tensor):
                 tensors = True
@@ -202,14 +203,16 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
             elif type(a) is ndarray:
                 watch = True
             elif type(a) not in PLAIN:
-                a = as_operand(a, elementwise)
+                odd = True
             arrays.append(a)
-        if watch and tensors and elementwise:
+        if tensors and odd:
+            arrays = [as_operand(a, elementwise) for a in arrays]
+        if tensors and watch and elementwise:
             weaken_integers(arrays)
         try:
             out = forward(*arrays)
-        except Exception as error:
-            raise op.explain(error, arrays) from error
+        except (IndexError, TypeError, ValueError) as error:
+            raise op.explained(error, arrays) from error
         if not tensors:
             return out
         if type(out) is not ndarray:
@@ -266,7 +269,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph: bo
 
 
 def _sequence(x) -> list:
-    return [x] if isinstance(x, Tensor | ndarray) else list(x)
+    return list(x) if isinstance(x, list | tuple) or hasattr(x, "__next__") else [x]
 
 
 def _seed(t: Tensor, gradient, create_graph: bool):
@@ -310,7 +313,7 @@ def _sweep(roots: list, retain: bool, create: bool, wanted: Collection[Node] = (
             pending[parent] = g
             heapq.heappush(heap, (-parent.birth, parent))
 
-    with set_grad_enabled(create):
+    with recording(create):
         for t, seed in roots:
             receive(t._node or t, seed, False)
         while heap:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 
 
 class _Mode(threading.local):
@@ -19,17 +19,50 @@ def is_grad_enabled() -> bool:
     return mode.recording
 
 
-@contextmanager
-def set_grad_enabled(enabled: bool) -> Iterator[None]:
-    """Record operations inside the block, or do not; as a context or a decorator."""
-    before, mode.recording = mode.recording, enabled
-    try:
-        yield
-    finally:
-        mode.recording = before
+class recording(ContextDecorator):
+    """Record operations inside the block (or the decorated function), or do not."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled, self.before = bool(enabled), []
+
+    def __enter__(self) -> None:
+        self.before.append(mode.recording)
+        mode.recording = self.enabled
+
+    def __exit__(self, *error) -> None:
+        mode.recording = self.before.pop()
+
+    def __call__(self, function):
+        if inspect.isgeneratorfunction(function):
+            raise TypeError(
+                f"{function.__name__} is a generator: its body runs later, piece by piece, where a decorator does not "
+                "reach; write the with-block inside it"
+            )
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> recording:
+        return recording(self.enabled)  # each call of a decorated function has its own
 
 
-def no_grad():
+class set_grad_enabled(recording):
+    """Record from here on, or do not: `set_grad_enabled(False)`. In a with-block, until its end."""
+
+    def __init__(self, enabled: bool) -> None:
+        super().__init__(enabled)
+        self.outside, mode.recording = mode.recording, self.enabled
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error) -> None:
+        mode.recording = self.outside
+
+    def __call__(self, function):
+        mode.recording = self.outside
+        return super().__call__(function)
+
+
+def no_grad() -> recording:
     """Nothing inside the block (or the decorated function) is recorded: less memory, and leaves may be written to.
 
     >>> import minidl
@@ -38,9 +71,9 @@ def no_grad():
     ...     (2 * x).requires_grad
     False
     """
-    return set_grad_enabled(False)
+    return recording(False)
 
 
-def enable_grad():
+def enable_grad() -> recording:
     """Record again, inside a `no_grad` block."""
-    return set_grad_enabled(True)
+    return recording(True)

@@ -59,13 +59,13 @@ class Op:
             raise TypeError(f"{self.name}({', '.join(wants)}) was called as {self.name}({', '.join(got)})")
         return tuple(bound)
 
-    def explain(self, error: Exception, values: Sequence) -> Exception:
+    def explained(self, error: Exception, values: Sequence) -> Exception:
         """The error that the forward raised, with the operation's name and what it was given."""
-        kind = next((k for k in (IndexError, ValueError, TypeError) if isinstance(error, k)), None)
-        if kind is None or getattr(error, "explained", False):
+        if getattr(error, "explained", False):
             return error
         given = ", ".join(f"{p}: {describe(v)}" for p, v in zip(self.params, values, strict=True))
-        explained = kind(f"{self.name}: {error} ({given})")
+        kind = next(k for k in (IndexError, ValueError, TypeError) if isinstance(error, k))
+        explained = kind(f"{self.name}: {str(error).removeprefix(self.name + ': ')} ({given})")
         explained.explained = True
         return explained
 

@@ -321,3 +321,313 @@ def test_planted_in_pairs(forward, backward, inputs, name, key, words):
     if name:
         assert [r.name for r in report.failed] == [name] or name == "x"  # each tensor has its own verdict
         assert report[name].finding.key == key
+
+
+# --- correct functions are never accused -----------------------------------------------------------------------------
+
+UNARY = [
+    lambda y: y.tanh() + 0.1 * y, lambda y: y.sigmoid() + 0.1 * y, lambda y: y.sin(), lambda y: y.tanh().exp(),
+    lambda y: (y * y + 0.5).log(), lambda y: (y * y + 0.1).sqrt(), minidl.gelu, minidl.softplus, minidl.silu,
+    lambda y: minidl.erf(y) + 0.1 * y, lambda y: y.relu() + 0.2 * y, lambda y: y.abs(), minidl.leaky_relu, minidl.elu,
+    lambda y: y.clip(-0.7, 0.8) + 0.3 * y, lambda y: y**3 / (1 + y * y), lambda y: 1.5 / (y * y + 1),
+    lambda y: (y.abs() + 0.2) ** 1.7, lambda y: minidl.maximum(y, 0.3 * y + 0.3), lambda y: (y * y).log1p() - y,
+]  # fmt: skip
+LAYOUT = [
+    lambda y: y.reshape(-1), lambda y: y.flip(), lambda y: minidl.roll(y, 1, 0), lambda y: minidl.pad(y, 1),
+    lambda y: y.swapaxes(0, -1), lambda y: minidl.tile(y, 2), lambda y: y[..., ::2], lambda y: y[[0, -1, 0]],
+    lambda y: minidl.concat([y, y.sin()], -1), lambda y: minidl.stack([y, y * 2]), lambda y: y.unsqueeze(1),
+]  # fmt: skip
+REDUCING = [
+    lambda y: y.sum(axis=0), lambda y: y.mean(axis=-1), lambda y: y.max(axis=0), lambda y: y.min(axis=-1, keepdims=True),
+    lambda y: y.softmax(-1) + y, lambda y: y.log_softmax(0) + y, lambda y: y.logsumexp(0), lambda y: y.cumsum(0),
+    lambda y: (y + 0.01).norm(axis=-1), lambda y: y.tanh().prod(axis=0), lambda y: y.std(axis=0, correction=0),
+    lambda y: y.var(correction=0) + y, lambda y: y - 0.5 * y.mean(),
+]  # fmt: skip
+BINARY = [
+    lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - b, lambda a, b: a / (b * b + 1), lambda a, b: minidl.maximum(a, b) + a,
+    lambda a, b: minidl.minimum(a, b) + 0.1 * b, lambda a, b: minidl.where(a.numpy() > 0, a, b),
+]  # fmt: skip
+
+
+def random_function(seed):
+    """A random composition with inputs of random shapes and magnitudes."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 5, rng.integers(1, 4)).tolist())
+    inputs = []
+    for i in range(rng.integers(1, 4)):
+        broadcast = tuple(1 if i and rng.random() < 0.3 else n for n in shape)
+        inputs.append(rng.standard_normal(broadcast) * 10.0 ** rng.uniform(-1.5, 1))
+    plan = [(rng.choice(4, p=[0.45, 0.2, 0.2, 0.15]), int(rng.integers(10**6))) for _ in range(rng.integers(2, 6))]
+
+    def f(*xs):
+        values, y = list(xs), xs[0]
+        for kind, pick in plan:
+            table = (UNARY, LAYOUT, REDUCING, BINARY)[kind]
+            step = table[pick % len(table)]
+            if kind == 3:
+                other = values[pick % len(values)]
+                fits = all(m == n or 1 in (m, n) for m, n in zip(y.shape[::-1], other.shape[::-1], strict=False))
+                y = step(y, other) if fits else y
+            elif kind == 0 or y.ndim:
+                y = step(y)
+            y = y.mean(axis=0) if y.size > 200 else y
+            values.append(y)
+        return y
+
+    return f, tuple(inputs)
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_a_thousand_correct_functions(block):
+    proved, seed = 0, block * 10_000
+    while proved < 100:
+        f, inputs = random_function(seed)
+        report = gradcheck(f, inputs, rng=seed, order=1 + seed % 2)
+        assert report or report.vacuous, (seed, str(report))
+        proved += bool(report)
+        seed += 1
+    assert seed - block * 10_000 < 130  # few are vacuous
+
+
+def test_accepts_both_dtypes_scalars_lists_and_several_outputs():
+    assert gradcheck(lambda x: x.exp(), np.float32([1.0, 2.0]))
+    assert gradcheck(lambda x: x.exp(), [1.0, 2.0])
+    assert gradcheck(lambda x: x * x, np.array(3.0))
+    assert gradcheck(lambda parts, scale: minidl.concat(parts) * scale, ([X, 2 * X], 3.0))["parts[1]"].verdict == "right"
+    assert gradcheck(lambda x, y: (x * y, y.sin()), {"y": X, "x": X + 1}).worst.keys() == {1, 2}
+    assert gradcheck(lambda x: {"a": x.exp(), "labels": Tensor([1, 2])}, X)
+    assert gradcheck(lambda x: x**3, numbers(6), order=4)
+    assert gradcheck(minidl.take_along_axis, (X, np.array([[2], [0], [1], [1], [2]]), 1))["x"].checked == 15
+
+
+def test_magnitudes():
+    x = np.array([1e-6, 1e-3, 1.0, 1e3, 1e6])
+    for f in (minidl.log, minidl.sqrt, lambda x: x**3, lambda x: 1e-30 * x, lambda x: 1e30 * x, lambda x: x + 1e8):
+        assert gradcheck(f, x, rng=0)
+    assert gradcheck(lambda x: x - x.mean(), X + 1e6, rng=0)
+    wrong = op(lambda x: x**3, lambda g, x: 3.0 * g * x * x * (1 + (np.arange(5) == 1)))
+    assert gradcheck(wrong, x, rng=0)["x"].finding.key == "one_element"  # 1e-6 beside 1e12
+
+
+# --- large tensors ---------------------------------------------------------------------------------------------------
+
+
+def test_large_tensors_are_checked_along_directions_and_searched():
+    x = numbers(100, 80)
+    report = gradcheck(lambda x: x.relu() + x.tanh(), x, rng=0)
+    assert report and report["x"].checked == 0
+    wrong = op(tanh, lambda g, out: g * (1 - out * out) * (1 + 0.01 * (np.arange(8000).reshape(100, 80) == 4321)))
+    result = gradcheck(wrong, x, rng=0)["x"]
+    assert (result.index, result.wrong) == ((54, 1), 1)
+    report = gradcheck(op(tanh, lambda g, out: g * (out * out - 1)), x, rng=0)
+    assert report["x"].finding.key == "sign" and "looked at" in str(report)
+
+
+# --- kinks -----------------------------------------------------------------------------------------------------------
+
+
+def test_kinks_are_counted_and_not_failed():
+    x = np.array([-1.0, 0.0, 2.0, 1e-9, -3e-7, 0.5])
+    report = gradcheck(minidl.relu, x, rng=0)
+    assert report and report.kinks >= 2 and "kinks met" in str(report)
+    assert gradcheck(lambda x: x.abs() + x, x).kinks >= 2
+    assert gradcheck(lambda x: minidl.maximum(x, x * x), np.array([0.0, 1.0, 2.0])).kinks == 2
+    assert gradcheck(lambda x: x**1.5, np.array([0.0, 1.0]), order=1).kinks == 1  # the edge of where it is defined
+    assert gradcheck(lambda x: minidl.sign(x) + x, np.array([0.0, 1.0]), order=1)  # a jump
+    assert gradcheck(minidl.relu, np.round(numbers(20, 20), 1), rng=0)  # many, and along every direction
+
+
+@pytest.mark.parametrize("slope", [0.5, 2.0, -1.0])
+def test_a_wrong_gradient_does_not_hide_behind_kinks(slope):
+    wrong = op(relu, lambda g, x: slope * g * (x > 0) if slope > 0 else slope * g)
+    for x in ([0.3, -0.2, 1.0], [1e-8, -1.0, 2.0], [1e-4, 3e-7, -1e-6], np.round(numbers(30), 1)):
+        report = gradcheck(wrong, np.array(x), rng=0)
+        assert report.failed
+    above = op(relu, lambda g, x: g * minidl.where(x == 0, 2.0 * slope, x > 0))
+    assert gradcheck(above, np.array([0.0, 1.0, -1.0])).failed or 0 <= 2 * slope <= 1  # no slope of relu at 0
+
+
+# --- checks that could not fail --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("f", "inputs", "words"), [
+    (lambda x: x.softmax(-1).sum(), X, "does not change"),
+    (lambda x: minidl.sign(x) * 3.0, X, "does not change"),
+    (lambda x: Tensor([1.0, 2.0]), X, "does not change"),
+    (lambda x: x * 2.0, np.zeros((0, 3)), "empty"),
+    (lambda n: minidl.ones(3) * n, 3, "no input of a floating dtype"),
+    (lambda n: minidl.ones(3) * n, np.arange(3), "no input of a floating dtype"),
+    (minidl.relu, np.zeros((2, 3)), "at kinks"),
+    (lambda x: x + 1e30, X, "not visibly"),
+    (lambda x: (10.0 * x.sin()).astype("int64") * 1.0, X, "a cast to integers"),
+])  # fmt: skip
+def test_vacuous(f, inputs, words):
+    report = gradcheck(f, inputs, rng=0)
+    assert not report and report.vacuous and not report.failed
+    assert "VACUOUS" in str(report) and words in str(report)
+
+
+def test_a_tensor_without_influence_is_told_but_does_not_fail():
+    report = gradcheck(lambda x, y: x * 2.0, (X, X))
+    assert report and report["y"].verdict == "flat" and "y (5, 3): not proved" in str(report)
+
+
+# --- randomness, state, obstacles ------------------------------------------------------------------------------------
+
+
+def test_randomness_is_found_named_and_can_be_frozen():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5))
+    report = gradcheck(model, X, rng=0)
+    assert report.keys == ["random"] and "'dropout'" in str(report) and "freeze=True" in str(report)
+    state = minidl.random.get_state()
+    report = gradcheck(model, X, freeze=True, rng=0)
+    assert report and report["0.weight"].verdict == "right"
+    assert minidl.random.get_state() == state
+    assert gradcheck(model.eval(), X)
+    assert "Generator of its own" in str(gradcheck(nn.Dropout(0.5, rng=1), X, rng=0))
+
+
+def test_a_module_is_as_before():
+    minidl.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2))
+    model[3].bias.requires_grad = False
+    model(Tensor(X, np.float32)).sum().backward()
+    before, grads = model.state_dict(), [p.grad for p in model.parameters()]
+    arrays = [t._array for t in (*model.parameters(), *model.buffers())]
+
+    report = gradcheck(model, X, rng=0)
+    assert report, str(report)
+    assert {"input", "0.weight", "1.bias", "3.weight"} <= {r.name for r in report.results} | {"input"}
+    assert "3.bias" not in {r.name for r in report.results}
+    assert report["0.bias"].verdict == "flat"  # batch norm takes it away
+
+    def breaks(x):
+        if broken:
+            raise KeyError("broken")
+        broken.append(model(x))
+        return broken[0]
+
+    broken = []
+    assert "f raised KeyError" in str(gradcheck(breaks, X, params=model))
+    assert all(np.array_equal(before[k], v) and before[k].dtype == v.dtype for k, v in model.state_dict().items())
+    assert all(t._array is a for t, a in zip((*model.parameters(), *model.buffers()), arrays, strict=True))
+    assert all(p.grad is g for p, g in zip(model.parameters(), grads, strict=True))
+
+
+def test_params_by_list_dict_and_module():
+    w, b = minidl.tensor([[1.0, 2.0, 3.0]], requires_grad=True), minidl.tensor([0.5], requires_grad=True)
+    f = lambda x: (minidl.linear(x, w, b)).tanh()  # noqa: E731
+    assert gradcheck(f, X, params=[w, b])["params[1]"].verdict == "right"
+    assert gradcheck(f, X, params={"w": w})["w"].verdict == "right"
+    assert w.dtype == np.float32 and w.grad is None
+    model = nn.Linear(3, 2)
+    assert gradcheck(lambda x: model(x).exp(), X, params=model)["weight"].verdict == "right"
+
+
+def test_the_user_keeps_grad_mode_and_warnings_quiet():
+    with minidl.no_grad():
+        assert gradcheck(minidl.tanh, X)
+        assert not minidl.is_grad_enabled()
+    assert gradcheck(minidl.log, np.array([1e-9, 1.0]))  # steps beyond the domain warn nobody
+
+
+@pytest.mark.parametrize(("f", "inputs", "key", "words"), [
+    (lambda x: x.numpy(), X, "no_tensor", "not a Tensor"),
+    (lambda x: 3.0, X, "no_tensor", "float 3.0"),
+    (lambda x: None, X, "no_tensor", "NoneType"),
+    (lambda x: (), X, "no_tensor", "not a Tensor"),
+    (lambda x: Tensor(minidl.argmax(x, 0)), X, "not_floating", "integers have no gradient"),
+    (lambda x: (x - x).log(), X, "not_finite", "log made -inf"),
+    (lambda x: x / 0, X, "not_finite", "div made"),
+    (lambda x: x @ x, X, "raised", "f raised ValueError: matmul"),
+    (lambda x, y: x, X, "raised", "missing 1 required positional argument"),
+    (op(tanh, lambda g, out: minidl.sum(g), elementwise=False), X, "raised", "returned a gradient of shape ()"),
+    (op(tanh, lambda g, out: g / 0 * 0), X, "nan", "NaN"),
+    (lambda x: x.copy_(2 * x.numpy()) if not x.requires_grad else Tensor(x.data.__imul__(2)), X, "overwrites", "input 'x'"),
+    (minidl.leaky_relu, (X, np.array(0.1)), "raised", "no derivative with respect to"),
+])  # fmt: skip
+def test_obstacles(f, inputs, key, words):
+    explained(gradcheck(f, inputs, rng=0), key, words)
+
+
+# --- the report ------------------------------------------------------------------------------------------------------
+
+
+def test_report_reads_well_and_is_data():
+    report = gradcheck_pair(affine, affine_back(dx=lambda g, x, w: -g @ w.T), AFFINE, rng=7)
+    assert str(report).splitlines() == [
+        "gradcheck of back: FAILED",
+        "  right at first order: w, b",
+        "  x (5, 4): wrong at first order, 20 of 20 elements",
+        f"    worst at {list(report['x'].index)}: analytic {report['x'].analytic:.8g}, numeric {report['x'].numeric:.8g}",
+        "    the sign is flipped: every element is minus the right value",
+        "    likely cause: a minus lost or added, as in d(a - b)/db, d(1/x)/dx or d(cos x)/dx",
+        "    look at: the signs, term by term",
+        "  repeat with: minidl.check.gradcheck_pair(forward, back, (x, w, b), rng=7)",
+    ]
+    assert repr(report) == str(report) and report.order == 1 and report.keys == ["sign"]
+    assert report["x"].analytic == pytest.approx(-report["x"].numeric)
+    with pytest.raises(GradcheckError, match="sign is flipped"):
+        report.raise_if_failed()
+    with pytest.raises(KeyError, match="no tensor called 'z'"):
+        report["z"]
+    data = json.loads(json.dumps(report.as_dict()))
+    assert data["passed"] is False and data["results"][0]["finding"]["key"] == "sign"
+
+
+def test_raise_on_fail_and_what_it_was_raised_from():
+    assert gradcheck(minidl.tanh, X, raise_on_fail=True)
+    with pytest.raises(GradcheckError, match="broken") as caught:
+        gradcheck(lambda x: {}["broken"], X, raise_on_fail=True)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_the_seed_in_the_report_repeats_the_check():
+    wrong = op(tanh, lambda g, out: g * (1 - out * out) * (1 + (np.arange(15).reshape(5, 3) == 3)))
+    first = gradcheck(wrong, X)
+    seed = int(first.call.rsplit("rng=", 1)[1].rstrip(")"))
+    assert gradcheck(wrong, X, rng=seed)["x"].analytic == first["x"].analytic
+    assert gradcheck(wrong, X, rng=seed + 1)["x"].analytic != first["x"].analytic
+
+
+@pytest.mark.parametrize(("call", "error", "words"), [
+    (lambda: gradcheck(3, X), TypeError, "needs a function of Tensors or a Module, not int 3"),
+    (lambda: gradcheck(minidl.tanh, X, order=0), ValueError, "order must be an integer >= 1"),
+    (lambda: gradcheck(minidl.tanh, X + 1j), TypeError, "'x' is complex"),
+    (lambda: gradcheck(minidl.tanh, X, params=[X]), TypeError, r"'params\[0\]' must be a leaf"),
+    (lambda: gradcheck(minidl.tanh, X, params=3), TypeError, "params must be a list or dict"),
+    (lambda: gradcheck(minidl.tanh, X, rng="a"), TypeError, "rng is a str"),
+    (lambda: gradcheck_pair(None, lambda d, x: d, (X,)), TypeError, "needs the functions"),
+])  # fmt: skip
+def test_malformed_calls(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+# --- pairs -----------------------------------------------------------------------------------------------------------
+
+
+def test_right_pairs():
+    for forward, back, inputs in [
+        (affine, affine_back(), AFFINE), (conv, conv_back(), IMAGE), (batch_norm, batch_norm_back(), NORM),
+        (lambda x: (x * x, x), lambda d, x: 2 * x * d, (X,)),  # one input, and a cache that is an array
+        (lambda x, n: np.repeat(x, n, 0), lambda d, x, n: (d.reshape(5, n, 3).sum(1), None), (X, 2)),
+        (lambda x: (x * x, np.sin(x)), lambda d, e, x: 2 * x * d + e * np.cos(x), (X,)),  # two outputs
+    ]:  # fmt: skip
+        assert gradcheck_pair(forward, back, inputs, rng=0), str(gradcheck_pair(forward, back, inputs, rng=0))
+    assert gradcheck_pair(lambda x: (x * x, x + 0), lambda d, x: 2 * x * d, (X,), cache=True)
+
+
+def test_a_consistent_but_wrong_pair_is_refused_by_the_reference():
+    forward, back = lambda x, w: x @ w + 1 * x.sum(), lambda d, x, w: (d @ w.T + d.sum(), x.T @ d)
+    inputs = numbers(3, 4), numbers(4, 2)
+    assert gradcheck_pair(forward, back, inputs, rng=0)
+    report = gradcheck_pair(forward, back, inputs, reference=np.matmul, rng=0)
+    assert [r.verdict for r in report.results] == ["wrong", "right"]
+    assert gradcheck_pair(None, lambda d, x, w: (d @ w.T, x.T @ d), inputs, reference=lambda x, w: x @ w)
+
+
+def test_each_tensor_has_its_own_verdict():
+    report = gradcheck_pair(affine, affine_back(dw=lambda g, x, w: 0 * w, db=lambda g, x, w: g[-1]), AFFINE, rng=0)
+    assert {r.name: r.verdict for r in report.results} == {"x": "right", "w": "wrong", "b": "wrong"}
+    assert (report["w"].finding.key, report["b"].finding.key) == ("zero", "unsummed")

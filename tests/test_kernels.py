@@ -36,7 +36,7 @@ def backend(request):
 
 def literal_conv(x, w, stride, padding, dilation, groups):
     """The definition: one loop per index, and nothing outside the image is ever read."""
-    (n, c, h, width), (o, per_group, kh, kw) = x.shape, w.shape
+    (n, _, h, width), (o, per_group, kh, kw) = x.shape, w.shape
     sizes = [kernels.conv_output_size(*a) for a in zip((h, width), (kh, kw), stride, padding, dilation, strict=True)]
     out = np.zeros((n, o, *sizes))
     for f, i, j, y, q in np.ndindex(o, kh, kw, *sizes):
@@ -189,11 +189,10 @@ def test_any_array_will_do_and_none_is_changed(backend):
         assert np.array_equal(found, wanted)
     out, index = kernels.max_pool2d(strange[0], (2, 2), (2, 2), (0, 0), (1, 1), False)
     assert np.array_equal(out, kernels.max_pool2d(x, (2, 2), (2, 2), (0, 0), (1, 1), False)[0])
-    assert np.array_equal(kernels.pool_scatter(awkward(out), awkward(index), x.shape), kernels.pool_scatter(out, index, x.shape))
+    found = kernels.pool_scatter(awkward(out), awkward(index), x.shape)
+    assert np.array_equal(found, kernels.pool_scatter(out, index, x.shape))
     for view, original in zip(strange, (x, w, g, b), strict=True):
         assert np.array_equal(view, original)
-    assert np.array_equal(kernels.conv2d(x[:, :, ::-1], w.transpose(0, 1, 3, 2), b, *OPTIONS)[:, :, ::-1],
-                          kernels.conv2d(x, w.transpose(0, 1, 3, 2)[:, :, ::-1], b, *OPTIONS)) or True  # fmt: skip
 
 
 def test_empty_batch(backend):
@@ -202,7 +201,8 @@ def test_empty_batch(backend):
     assert out.shape == (0, 5, 7, 6) and dx.shape == x.shape and np.array_equal(dw, np.zeros_like(w))
     out, index = kernels.max_pool2d(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
     assert out.shape == index.shape == (0, 3, 3, 3)
-    assert kernels.pool_gather(x, index).shape == out.shape and kernels.pool_scatter(out, index, x.shape).shape == x.shape
+    assert kernels.pool_gather(x, index).shape == out.shape
+    assert kernels.pool_scatter(out, index, x.shape).shape == x.shape
     assert kernels.avg_pool2d(x, (2, 2), (2, 2), (0, 0), False, True).shape == out.shape
     assert kernels.avg_pool2d_input(out, x.shape, (2, 2), (2, 2), (0, 0), False, True).shape == x.shape
 
@@ -223,10 +223,12 @@ def test_nan_and_infinity_stay_in_their_windows(backend, value):
             bad[which][place] = value
             with np.errstate(invalid="ignore"):
                 results = three_passes(*bad, *options)
-            for before, after, result in zip(clean, three_passes(*moved, *options), results, strict=True):
+            for k, (before, after) in enumerate(zip(clean, three_passes(*moved, *options), strict=True)):
                 touched = np.abs(after - before) > 1e-9
-                assert np.array_equal(~np.isfinite(result), touched), geometry
-                assert np.allclose(result[~touched], before[~touched], rtol=0, atol=1e-12)
+                if (which, k) == (2, 2):  # in the padding too: 0 * nan has its part in every weight of the filter
+                    touched[place[1]] = True
+                assert np.array_equal(~np.isfinite(results[k]), touched), geometry
+                assert np.allclose(results[k][~touched], before[~touched], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -243,15 +245,15 @@ def test_nan_and_infinity_stay_in_their_windows(backend, value):
         (lambda x, w: kernels.conv2d_input(x, w, x.shape, *OPTIONS), ValueError, ["g has shape", "(2, 5, 7, 6)"]),
         (lambda x, w: kernels.conv2d_weight(x, x, w.shape, *OPTIONS), ValueError, ["g has shape", "(2, 5, 7, 6)"]),
         (lambda x, w: kernels.max_pool2d(x, (8, 2), (1, 1), (0, 0), (1, 1), False), ValueError, ["smaller"]),
-        (lambda x, w: kernels.max_pool2d(x, (1, 1), (1, 1), (1, 1), (1, 1), False), ValueError, ["nothing but padding"]),
-        (lambda x, w: kernels.max_pool2d(x, (1, 1), (1, 1), (2, 0), (1, 1), False), ValueError, ["nothing but padding"]),
+        (lambda x, w: kernels.max_pool2d(x, (1, 1), (1, 1), (1, 1), (1, 1), False), ValueError, ["but padding"]),
+        (lambda x, w: kernels.max_pool2d(x, (1, 1), (1, 1), (2, 0), (1, 1), False), ValueError, ["but padding"]),
         (lambda x, w: kernels.pool_gather(x, np.full((2, 3, 1, 1), 42)), IndexError, ["outside the image"]),
         (lambda x, w: kernels.pool_gather(x, np.full((2, 3, 1, 1), -1)), IndexError, ["outside the image"]),
         (lambda x, w: kernels.pool_gather(x, np.full((2, 3, 1, 1), 2**32)), IndexError, ["outside the image"]),
         (lambda x, w: kernels.pool_scatter(x, np.full(x.shape, 42), x.shape), IndexError, ["outside the image"]),
         (lambda x, w: kernels.pool_gather(x, np.zeros((2, 3, 1, 1))), TypeError, ["integers"]),
         (lambda x, w: kernels.pool_gather(x, np.zeros((1, 3, 1, 1), int)), ValueError, ["(1, 3, 1, 1)"]),
-        (lambda x, w: kernels.avg_pool2d(x.astype(np.float16), (2, 2), (2, 2), (0, 0), False, True), TypeError, ["float16"]),
+        (lambda x, w: kernels.pool_gather(x.astype(np.float16), np.zeros((2, 3, 1, 1), int)), TypeError, ["float16"]),
     ],
 )
 def test_errors_name_what_disagrees(backend, call, error, words):
@@ -342,7 +344,7 @@ numba_only = pytest.mark.skipif("not __import__('importlib').util.find_spec('num
 
 BIG = [
     ((24, 8, 16, 16), (18, 8, 3, 3), (1, 1), (1, 1), (1, 1), 1),
-    ((9, 6, 20, 20), (12, 3, 5, 5), (2, 2), (2, 2), (1, 1), 2),
+    ((40, 6, 20, 20), (12, 3, 5, 5), (2, 2), (2, 2), (1, 1), 2),
     ((40, 32, 8, 8), (32, 1, 3, 3), (1, 1), (1, 1), (1, 1), 32),
 ]
 
@@ -393,12 +395,11 @@ def test_layouts_stay_inside_their_memory():
     for _ in range(300):
         x_shape, w_shape, *options, out_shape = random_geometry(rng, most=20)
         arguments = x_shape, w_shape, out_shape, *options
-        for each in (
-            layout.forward_layout(*arguments), layout.forward_layout(*arguments, long=True), layout.backward_layout(*arguments)
-        ):  # fmt: skip
+        forward, long = (layout.forward_layout(*arguments, long=long) for long in (False, True))
+        for each in (forward, long, layout.backward_layout(*arguments)):
             (p,), per_channel = each.plan, len(each.copies) * len(each.phases) * each.plan["plane"][0]
             room = p["ins"] * per_channel
-            assert p["block"] * p["blocks"] >= p["images"] and p["joint"] * 1 <= 16
+            assert p["block"] * p["blocks"] >= p["images"]
             for first, end, high, wide, row, col in each.sets:
                 run = ((min(p["joint"], p["block"]) - 1) * p["rows"] + high) * wide
                 tiles = -(-run // 64) * 64
@@ -409,7 +410,8 @@ def test_layouts_stay_inside_their_memory():
                     assert each.places[first:end].max() + last_image + -(-high * wide // 64) * 64 <= room
                     assert each.places[first:end].max() + tiles <= room
                     assert 0 <= each.weights[first:end].min()
-                assert row + (high - 1) * p["out_step_h"] < p["out_h"] and col + (wide - 1) * p["out_step_w"] < p["out_w"]
+                assert row + (high - 1) * p["out_step_h"] < p["out_h"]
+                assert col + (wide - 1) * p["out_step_w"] < p["out_w"]
             for pitch, left, right, source in each.copies:
                 assert 0 <= left <= right <= pitch or right == left
                 if right > left:
@@ -580,7 +582,7 @@ def test_output_sizes_against_counting():
         assert max(found, 0) == len(starts)
         if found > 0:
             assert kernels.pool_output_size(size, kernel, stride, padding, dilation) == len(starts)
-            more = starts[-1] + stride  # in ceil mode one more, if it starts in the image and the last did not reach its end
+            more = starts[-1] + stride  # ceil mode adds it, if it starts in the image and the last one left some of it
             ceil = len(starts) + (starts[-1] + reach < size + padding - 1 and more < size)
             if padding <= kernel // 2 and dilation == 1:
                 assert kernels.pool_output_size(size, kernel, stride, padding, dilation, ceil_mode=True) == ceil

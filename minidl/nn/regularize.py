@@ -57,6 +57,9 @@ def penalty(
     samples, if the strengths are meant for a loss that is a mean over them; 1 leaves the strengths as they are.
     """
     params = _listed(params)
+    for name, strength in (("l1", l1), ("l2", l2)):
+        if not strength >= 0:
+            raise ValueError(f"penalty: {name} must be a number >= 0, not {strength!r}")
     parts = [l1_penalty(params, l1, n)] * bool(l1) + [l2_penalty(params, l2, n)] * bool(l2)
     if elastic is not None:
         if not isinstance(elastic, tuple | list) or len(elastic) != 2:
