@@ -1,0 +1,265 @@
+"""Convolution in numba: sums of shifted slices (see `layout`), four outputs at a time in the processor's registers.
+
+Reference: Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD architectures", 2018.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import threads
+from .compiling import jit, part
+from .geometry import conv_sizes
+from .layout import backward_layout, forward_layout
+from .registers import at, copy, lanes, shift, sixteen_sums, tile, tile_vectors
+
+# --- The three passes -----------------------------------------------------------------------------------------------
+
+
+def conv2d(x, w, b, stride, padding, dilation, groups):
+    out_shape = (len(x), len(w), *conv_sizes(x.shape, w.shape, stride, padding, dilation, groups))
+    layout = forward_layout(x.shape, w.shape, out_shape, stride, padding, dilation, groups)
+    return _correlate(x, w, np.zeros(len(w), x.dtype) if b is None else b, out_shape, layout)
+
+
+def conv2d_input(g, w, x_shape, stride, padding, dilation, groups):
+    layout = backward_layout(x_shape, w.shape, g.shape, stride, padding, dilation, groups)
+    return _correlate(g, w, np.zeros(x_shape[1], g.dtype), x_shape, layout)
+
+
+def conv2d_weight(g, x, w_shape, stride, padding, dilation, groups):
+    layout = forward_layout(x.shape, w_shape, g.shape, stride, padding, dilation, groups, long=True)
+    (p,), copies, phases = layout.plan, layout.copies, layout.phases
+    fours = int(p["groups"] * -(-p["outs"] // 4))
+    shares = max(1, min(int(p["blocks"]), max(2, -(-16 // fours))))  # shares of the batch: work for up to 16 threads
+    totals = np.zeros((shares, math.prod(w_shape)))  # float64, for these sums run over the whole batch
+    gap = int(p["block"] * p["out_h"] * p["out_w"]) // 16 * 16 + 48
+    scratch = int(p["chunk"] * len(copies) * len(phases) * p["plane"]) + 4 * gap
+    args = g.reshape(-1), x.reshape(-1), totals.reshape(-1), shares, gap, *layout
+    threads.run(weigh, shares * fours, g.size * math.prod(w_shape[1:]) / 30, args, scratch, x.dtype, even_out=False)
+    return totals.sum(axis=0).astype(x.dtype).reshape(w_shape)
+
+
+def _correlate(source, w, bias, out_shape, layout):
+    out = np.empty(out_shape, source.dtype)
+    bias.flags.writeable = False
+    (p,), copies, phases = layout.plan, layout.copies, layout.phases
+    units = int(p["blocks"] * p["groups"] * -(-p["outs"] // 4))
+    scratch = int(p["ins"] * len(copies) * len(phases) * p["plane"] + 4 * p["run"])
+    cost = max(out.size * w[0].size, source.size * math.prod(w.shape[2:])) / 40
+    args = source.reshape(-1), w.reshape(-1), bias, out.reshape(-1), *layout
+    threads.run(correlate, units, cost, args, scratch, source.dtype)
+    return out
+
+
+# --- Forward, and the gradient of the input -------------------------------------------------------------------------
+
+
+@jit
+def correlate(x, w, bias, out, plan, copies, phases, places, weights, sets, scratch, first, last):
+    """Units first to last: each is one block of images, one group, and four of its outputs."""
+    p = plan[0]
+    fours, per_channel = (p.outs + 3) // 4, len(copies) * len(phases) * p.plane
+    flat, sums = scratch[: p.ins * per_channel], scratch[p.ins * per_channel :]
+    flat[:] = 0  # the padding; every block writes its images to the same places
+    laid = -1
+    for unit in range(first, last):
+        task, four = divmod(unit, fours)
+        block, group = divmod(task, p.groups)
+        image = block * p.block
+        count = min(p.block, p.images - image)
+        if task != laid:
+            laid = task
+            for c in range(p.ins):
+                lay_flat(x, p, copies, phases, image, count, group * p.ins + c, flat, c * per_channel)
+        outs, channel = min(4, p.outs - 4 * four), group * p.outs + 4 * four
+        for s in range(len(sets)):
+            start, end, high, across = sets[s, 0], sets[s, 1], sets[s, 2], sets[s, 3]
+            for m in range(0, count, p.joint):
+                images = min(p.joint, count - m)
+                sum_four(
+                    at(sums, 0), p.run, ((images - 1) * p.rows + high) * across,
+                    at(w, group * p.w_group + 4 * four * p.w_out), p.w_out, outs, at(bias, channel),
+                    at(flat, m * p.rows * across), at(places, start), at(weights, start), end - start,
+                )  # fmt: skip
+                for k in range(outs):
+                    pick_up(sums, k * p.run, out, p, image + m, images, channel + k, sets[s])
+
+
+@part
+def lay_flat(x, p, copies, phases, image, count, channel, flat, start):
+    """Writes a channel of `count` images to flat[start:], once per column of the kernel; padding is zero already."""
+    height, width, rows, step_h, step_w = p.height, p.width, p.rows, p.step_h, p.step_w
+    for j in range(len(copies)):
+        pitch, left, right, column = copies[j, 0], copies[j, 1], copies[j, 2], copies[j, 3]
+        for f in range(len(phases)):
+            down = phases[f] - p.before
+            top, bottom = max(0, -(down // step_h)), min(rows, -((down - height) // step_h))
+            for m in range(count):
+                source = (((image + m) * p.groups * p.ins + channel) * height + down) * width + column
+                to = start + m * rows * pitch + left
+                if pitch == width and step_h == 1 and step_w == 1:  # all rows at once, then the padding between them
+                    copy(flat, to + top * pitch, x, source + top * width, (bottom - top - 1) * pitch + right - left)
+                    for q in range(right - left, pitch):
+                        for r in range(top, bottom - 1):
+                            flat[to + r * pitch + q] = 0
+                elif step_w == 1:
+                    for r in range(top, bottom):
+                        copy(flat, to + r * pitch, x, source + r * step_h * width, right - left)
+                else:
+                    for r in range(top, bottom):
+                        row, line = at(flat, to + r * pitch), at(x, source + r * step_h * width)
+                        for q in range(right - left):
+                            row[q] = line[q * step_w]
+            start += p.plane
+
+
+@part
+def sum_four(sums, run, n, w, w_out, outs, bias, flat, places, weights, taps):
+    """sums[k run + i] = bias[k] + sum over taps of w[k w_out + weights[tap]] * flat[places[tap] + i], i < n, four k.
+
+    All arrays are pointers. Where there are fewer than four outputs the last is computed again.
+    """
+    width = tile_vectors() * lanes(flat)
+    acc = tile(flat)
+    acc1, acc2, acc3 = shift(acc, width), shift(acc, 2 * width), shift(acc, 3 * width)
+    w1, w2, w3 = shift(w, min(1, outs - 1) * w_out), shift(w, min(2, outs - 1) * w_out), shift(w, (outs - 1) * w_out)
+    b0, b1, b2, b3 = bias[0], bias[min(1, outs - 1)], bias[min(2, outs - 1)], bias[outs - 1]
+    for start in range(0, n, width):
+        for i in range(width):
+            acc[i], acc1[i], acc2[i], acc3[i] = b0, b1, b2, b3
+        for t in range(taps):
+            x, v = shift(flat, start + places[t]), weights[t]
+            v0, v1, v2, v3 = w[v], w1[v], w2[v], w3[v]
+            for i in range(width):
+                acc[i] += v0 * x[i]
+                acc1[i] += v1 * x[i]
+                acc2[i] += v2 * x[i]
+                acc3[i] += v3 * x[i]
+        to = shift(sums, start)
+        for k in range(4):
+            for i in range(width):
+                to[k * run + i] = acc[k * width + i]
+
+
+@part
+def pick_up(sums, start, out, p, image, count, channel, part):
+    """Copies a channel of sums from sums[start:] to where the images of `out` have it."""
+    high, across, row, col = part[2], part[3], part[4], part[5]
+    step_h, step_w, width = p.out_step_h, p.out_step_w, p.out_w
+    for m in range(count):
+        to = (((image + m) * p.groups * p.outs + channel) * p.out_h + row) * width + col
+        source = start + m * p.rows * across
+        if across == width and step_h == 1:
+            copy(out, to, sums, source, high * across)
+        else:
+            for y in range(high):
+                if step_w == 1:
+                    copy(out, to + y * step_h * width, sums, source + y * across, across)
+                else:
+                    line, sum_ = at(out, to + y * step_h * width), at(sums, source + y * across)
+                    for q in range(across):
+                        line[q * step_w] = sum_[q]
+
+
+# --- The gradient of the filters ------------------------------------------------------------------------------------
+
+
+@jit
+def weigh(g, x, totals, shares, gap, plan, copies, phases, places, weights, sets, scratch, first, last):
+    """Units first to last: each is one share of the batch, one group, four of its filters; totals (shares, O, T)."""
+    p = plan[0]
+    fours, per_channel = (p.outs + 3) // 4, len(copies) * len(phases) * p.plane
+    n, filters, per_filter = p.out_h * p.out_w, p.groups * p.outs, len(places) // p.ins
+    flat, y = at(scratch, 0), at(scratch, p.chunk * per_channel)
+    scratch[:] = 0  # the padding
+    vector = lanes(scratch)
+    vectors = n // vector
+    steps = np.empty(2 * p.block * vectors, np.int64)
+    for m in range(p.block):
+        for i in range(vectors):
+            steps[2 * (m * vectors + i)] = m * n + i * vector
+            steps[2 * (m * vectors + i) + 1] = m * p.rows * p.out_w + i * vector
+    while first < last:
+        task, begin = divmod(first, fours)
+        end = min(fours, begin + last - first)
+        first += end - begin
+        share, group = divmod(task, p.groups)
+        for block in range(share * p.blocks // shares, (share + 1) * p.blocks // shares):
+            image = block * p.block
+            count = min(p.block, p.images - image)
+            for c0 in range(0, p.ins, p.chunk):
+                channels = min(p.chunk, p.ins - c0)
+                for c in range(channels):
+                    lay_flat(x, p, copies, phases, image, count, group * p.ins + c0 + c, scratch, c * per_channel)
+                for four in range(begin, end):
+                    filter_, outs = group * p.outs + 4 * four, min(4, p.outs - 4 * four)
+                    for k in range(outs):
+                        for m in range(count):
+                            here = p.chunk * per_channel + k * gap + m * n
+                            copy(scratch, here, g, ((image + m) * filters + filter_ + k) * n, n)
+                    sums = at(totals, (share * filters + filter_) * p.w_out + c0 * per_filter)
+                    taps = channels * per_filter
+                    for t in range(0, taps, 4):
+                        dot_sixteen(
+                            y, gap, outs, flat, at(places, t), min(4, taps - t), at(steps, 0), count * vectors,
+                            shift(sums, t), p.w_out,
+                        )  # fmt: skip
+                    if vectors * vector < n:
+                        dot_rest(
+                            y, gap, outs, flat, at(places, 0), taps, n, p.rows * p.out_w, count, vectors * vector,
+                            sums, p.w_out,
+                        )  # fmt: skip
+
+
+@part
+def dot_sixteen(g, gap, outs, flat, places, taps, steps, count, sums, w_out):
+    """sums[k w_out + t] += sum over positions of g[k gap + position] * flat[places[t] + position], four k and four t.
+
+    All arrays are pointers; `steps` holds where `count` vectors of positions begin in g and in flat.
+    """
+    n = lanes(flat)
+    acc = tile(flat)
+    acc1, acc2, acc3 = shift(acc, 4 * n), shift(acc, 8 * n), shift(acc, 12 * n)
+    for i in range(16 * n):
+        acc[i] = 0
+    ta, tb, tc, td = places[0], places[min(1, taps - 1)], places[min(2, taps - 1)], places[taps - 1]
+    k1, k2, k3 = min(1, outs - 1) * gap, min(2, outs - 1) * gap, (outs - 1) * gap
+    for step in range(count):
+        y, x = shift(g, steps[2 * step]), shift(flat, steps[2 * step + 1])
+        for i in range(n):
+            a, b, c, d = x[ta + i], x[tb + i], x[tc + i], x[td + i]
+            y0, y1, y2, y3 = y[i], y[k1 + i], y[k2 + i], y[k3 + i]
+            acc[i] += y0 * a
+            acc[n + i] += y0 * b
+            acc[2 * n + i] += y0 * c
+            acc[3 * n + i] += y0 * d
+            acc1[i] += y1 * a
+            acc1[n + i] += y1 * b
+            acc1[2 * n + i] += y1 * c
+            acc1[3 * n + i] += y1 * d
+            acc2[i] += y2 * a
+            acc2[n + i] += y2 * b
+            acc2[2 * n + i] += y2 * c
+            acc2[3 * n + i] += y2 * d
+            acc3[i] += y3 * a
+            acc3[n + i] += y3 * b
+            acc3[2 * n + i] += y3 * c
+            acc3[3 * n + i] += y3 * d
+    found = sixteen_sums(acc)
+    for k in range(outs):
+        for t in range(taps):
+            sums[k * w_out + t] += found[4 * k + t]
+
+
+@part
+def dot_rest(g, gap, outs, flat, places, taps, n, flat_step, images, first, sums, w_out):
+    """What `dot_sixteen` does, for the positions first to n of every image, too few to fill a vector."""
+    for k in range(outs):
+        for t in range(taps):
+            for m in range(images):
+                y, x = shift(g, k * gap + m * n), shift(flat, m * flat_step + places[t])
+                for i in range(first, n):
+                    sums[k * w_out + t] += y[i] * x[i]

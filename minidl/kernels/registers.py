@@ -1,0 +1,132 @@
+"""What the convolution kernels say to the compiler beyond Python: vector registers, plain pointers and memcpy.
+
+A tile is a small array on the stack. Indexed by constants only, in loops of constant length, it never gets there: the
+compiler unrolls the loops and keeps the tile in vector registers. That is what makes the kernels fast.
+
+The compiled kernels on disk are renewed when a kernel's own file changes, not when this one does.
+"""
+
+from __future__ import annotations
+
+from llvmlite import binding, ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+
+@intrinsic
+def lanes(typing_context, array):
+    """How many numbers of the array's type a vector register holds, as a constant.
+
+    A call also keeps its function apart from its callers, and asks for the widest vectors of the processor there: by
+    itself the compiler uses half of AVX-512.
+    """
+
+    def generate(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_constant(types.intp, _lanes(context, array))
+
+    return types.intp(array), generate
+
+
+@intrinsic
+def tile(typing_context, array):
+    """Pointer to sixteen vectors of the array's type, uninitialised, to be kept in registers."""
+
+    def generate(context, builder, signature, args):
+        return cgutils.alloca_once(builder, _kind(context, array), size=16 * _lanes(context, array))
+
+    return types.CPointer(array.dtype)(array), generate
+
+
+@intrinsic
+def tile_vectors(typing_context):
+    """How many vectors make a row of a tile of four rows: four, or two where the processor has 16 registers in all."""
+    return types.intp(), lambda context, builder, signature, args: context.get_constant(types.intp, _row())
+
+
+@intrinsic
+def sixteen_sums(typing_context, tile):
+    """Pointer to the sums of the sixteen vectors of a tile.
+
+    Pairs of vectors are folded into one that holds half of both, interleaved, until every lane is one sum. The order
+    this leaves, bits reversed, is undone by starting in reversed order.
+    """
+
+    def generate(context, builder, signature, args):
+        kind, lanes = _kind(context, tile), _lanes(context, tile)
+        size = context.get_abi_sizeof(kind)
+        pointer, order = builder.bitcast(args[0], ir.VectorType(kind, lanes).as_pointer()), [0]
+        while len(order) < lanes:
+            order = [2 * i for i in order] + [2 * i + 1 for i in order]
+        out = cgutils.alloca_once(builder, kind, size=16)
+        weave = [i // 2 + lanes * (i % 2) for i in range(lanes)]
+        mask = ir.VectorType(ir.IntType(32), lanes)
+        halves = [ir.Constant(mask, [i + half for i in weave]) for half in (0, lanes // 2)]
+        for first in range(0, 16, lanes):
+            places = [builder.gep(pointer, [context.get_constant(types.intp, first + i)]) for i in order]
+            vectors = [builder.load(place, align=size) for place in places]
+            while len(vectors) > 1:
+                pairs = zip(vectors[::2], vectors[1::2], strict=True)
+                folded = [[builder.shuffle_vector(a, b, half) for half in halves] for a, b in pairs]
+                vectors = [builder.fadd(low, high) for low, high in folded]
+            to = builder.gep(out, [context.get_constant(types.intp, first)])
+            builder.store(vectors[0], builder.bitcast(to, pointer.type), align=size)
+        return out
+
+    return tile(tile), generate
+
+
+@intrinsic
+def copy(typing_context, to, t, source, s, count):
+    """to[t + i] = source[s + i] for all i < count, by the C library's memcpy: a loop is slow for the few of a row."""
+
+    def generate(context, builder, signature, args):
+        (target, at, origin, start, n), (array, _, other, _, _) = args, signature.args
+        to_data = context.make_array(array)(context, builder, target).data
+        from_data = context.make_array(other)(context, builder, origin).data
+        size = context.get_abi_sizeof(_kind(context, array))
+        cgutils.raw_memcpy(builder, builder.gep(to_data, [at]), builder.gep(from_data, [start]), n, size)
+        return context.get_dummy_value()
+
+    return types.void(to, types.intp, source, types.intp, types.intp), generate
+
+
+@intrinsic
+def at(typing_context, array, place):
+    """Pointer to array[place]: unlike an array, it takes no negative indices, so that indexing it is plain addition."""
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.gep(data, [args[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), generate
+
+
+@intrinsic
+def shift(typing_context, pointer, count):
+    """The pointer, `count` numbers further on."""
+    return pointer(pointer, types.intp), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
+
+
+def _kind(context, array):
+    return context.get_value_type(array.dtype)
+
+
+def _lanes(context, array):
+    return _vector_bytes() // context.get_abi_sizeof(_kind(context, array))
+
+
+def _vector_bytes():
+    return 64 if "avx512f" in _features() else 32 if "avx" in _features() else 16
+
+
+def _row():
+    return 2 if "sse2" in _features() and "avx512f" not in _features() else 4
+
+
+def _features():
+    try:
+        return [name for name, present in binding.get_host_cpu_features().items() if present]
+    except RuntimeError:  # an unknown processor
+        return []
