@@ -1,6 +1,7 @@
 """The tester is tested: planted errors are caught and explained, correct functions never accused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,13 +94,17 @@ PLANTED = [
     ("sign", op(tanh, lambda g, out: -g * (1 - out * out)), X, 1, "sign", "minus"),
     ("factor 2", op(square, lambda g, x: 4.0 * x * g), X, 1, "double", "2 times"),
     ("factor 1/2", op(square, lambda g, x: x * g), X, 1, "half", "derivative of a square"),
-    ("mean for sum", op(total, lambda g: spread(g / 5.0, 5), elementwise=False), X, 1, "over_n", "N = 5, the length of axis 0"),
-    ("sum for mean", op(lambda x: x.mean(0), lambda g: spread(g, 5), elementwise=False), X, 1, "times_n", "division by N"),
+    ("mean for sum", op(total, lambda g: spread(g / 5.0, 5), elementwise=False), X, 1, "over_n",
+     "N = 5, the length of axis 0"),
+    ("sum for mean", op(lambda x: x.mean(0), lambda g: spread(g, 5), elementwise=False), X, 1, "times_n",
+     "division by N"),
     ("other ratio", op(relu, lambda g, x: 0.9 * g * (x > 0)), X, 1, "ratio", "0.9 times"),
     ("sign and factor", op(square, lambda g, x: -x * g), X, 1, "half", "the sign is flipped and"),
     ("softmax without its sum", op(soft, lambda g, out: g * out, elementwise=False), X, 1, "missing_term", "softmax"),
-    ("centring without its mean", op(centre, lambda g: g, elementwise=False), X, 1, "missing_term", "constant along axis 0"),
-    ("constant statistics", op(norm0, lambda g, x: g * deviation(x), elementwise=False), X, 1, "statistics", "eval mode"),
+    ("centring without its mean", op(centre, lambda g: g, elementwise=False), X, 1, "missing_term",
+     "constant along axis 0"),
+    ("constant statistics", op(norm0, lambda g, x: g * deviation(x), elementwise=False), X, 1, "statistics",
+     "eval mode"),
     ("transpose missing", op(product, lambda g, y: g @ y, lambda g, x: x.T @ g, elementwise=False), SQUARE, 1,
      "transposed", "dout @ y"),
     ("transposed", op(product, lambda g, y: g @ y.T, lambda g, x: g.T @ x, elementwise=False), SQUARE, 1, "transposed",
@@ -117,14 +122,17 @@ PLANTED = [
      "one_element", "[2, 1]"),
     ("last row", op(tanh, lambda g, out: g * (1 - out * out) * np.array([[1.0]] * 4 + [[0.0]])), X, 1, "one_slice",
      "index 4 of axis 0 is wrong (the last)"),
-    ("shift", op(tanh, lambda g, out: minidl.roll(g * (1 - out * out), 1, 0)), X, 1, "shifted", "shifted by 1 along axis 0"),
+    ("shift", op(tanh, lambda g, out: minidl.roll(g * (1 - out * out), 1, 0)), X, 1, "shifted",
+     "shifted by 1 along axis 0"),
     ("flip", op(lambda x: np.flip(x, 1), lambda g: g, elementwise=False), numbers(2, 5), 1, "flipped", "axis 1"),
     ("reshape for transpose", op(lambda x: x.T * 1.0, lambda g: minidl.reshape(g, (5, 3)), elementwise=False), X, 1,
      "reshaped", "reshape was used"),
-    ("summed", op(tanh, lambda g, out: (g * (1 - out * out)).sum(axis=0, keepdims=True) * np.ones((5, 1))), X, 1, "summed",
-     "axis 0"),
+    ("summed", op(tanh, lambda g, out: (g * (1 - out * out)).sum(axis=0, keepdims=True) * np.ones((5, 1))), X, 1,
+     "summed", "axis 0"),
     ("nan", op(tanh, lambda g, out: g * (1 - out * out) * np.where(np.arange(3) == 1, np.nan, 1.0)), X, 1, "nan",
      "5 of 15 elements are NaN"),
+    ("inf", op(tanh, lambda g, out: (1 - out * out) * np.where(np.arange(3) == 1, np.inf, g)), X, 1, "nan",
+     "5 of 15 elements are infinite"),
     ("nearly", op(tanh, lambda g, out: g * (1.0001 - out * out)), X, 1, "inexact", "nearly right"),
     ("overwrites upstream", lambda x: op(itself, writes)(x * 2.0) / 2.0, X, 1, "overwrites", "in-place"),
     ("second order only", op(square, lambda g, x: 2.0 * x * inner(g)), X, 2, "ratio", "1.7 times"),
@@ -133,6 +141,7 @@ PLANTED = [
      "the rule of `tanh`"),
     ("detach", lambda x: minidl.exp(x.tanh().detach() * 2.0), X, 1, "cut", "cut after `tanh`"),
     ("detach in one branch", lambda x: x.tanh() * x.exp().detach(), X, 1, "cut", "cut after `exp`"),
+    ("numpy in one branch", lambda x: Tensor(np.exp(x.tanh().numpy())) * x.sum(), X, 1, "cut", "cut after `tanh`"),
     ("numpy", lambda x: Tensor(np.exp(x.tanh().numpy())), X, 1, "cut", "cut after `tanh`"),
     ("data of the input", lambda x: Tensor(x.data) * 2.0, X, 1, "cut", "input itself"),
     ("no_grad", through_no_grad, X, 1, "cut", "`mul`"),
@@ -140,14 +149,25 @@ PLANTED = [
 ]  # fmt: skip
 
 
+def without_source(text):
+    """The text of a report without the lines of this file that it quotes: the words looked for stand in them too."""
+    for line in Path(__file__).read_text().splitlines():
+        text = text.replace(line.strip(), "...") if len(line) > 20 else text
+    return text
+
+
 def explained(report, key, words):
     assert not report
     assert key is None or key in report.keys, str(report)
-    assert words in str(report), str(report)
+    assert words in without_source(str(report)), str(report)
     json.dumps(report.as_dict())
 
 
-@pytest.mark.parametrize(("f", "inputs", "order", "key", "words"), [row[1:] for row in PLANTED], ids=[r[0] for r in PLANTED])
+def rows(table):
+    return [pytest.param(*row[1:], id=row[0]) for row in table]
+
+
+@pytest.mark.parametrize(("f", "inputs", "order", "key", "words"), rows(PLANTED))
 def test_planted_in_primitives(f, inputs, order, key, words):
     report = gradcheck(f, inputs, rng=1)
     explained(report, key, words)
@@ -271,18 +291,21 @@ counter = iter(range(1, 10**6))
 PAIRS = [
     ("db not summed", affine, affine_back(db=lambda g, x, w: g), AFFINE, "b", "unsummed", "not summed over axis 0"),
     ("db of one row", affine, affine_back(db=lambda g, x, w: g[0]), AFFINE, "b", "unsummed", "row 0 of the upstream"),
-    ("db averaged", affine, affine_back(db=lambda g, x, w: g.mean(0)), AFFINE, "b", "over_n", "N = 5, the length of axis 0 of x"),
-    ("dw not averaged", lambda x, w, b: affine(x, w, b) / 5, affine_back(*[lambda g, x, w: g @ w.T / 5, lambda g, x, w: x.T @ g,
-     lambda g, x, w: g.sum(0) / 5]), AFFINE, "w", "times_n", "a division by N is missing"),
+    ("db averaged", affine, affine_back(db=lambda g, x, w: g.mean(0)), AFFINE, "b", "over_n",
+     "N = 5, the length of axis 0 of x"),
+    ("dx not averaged", lambda x: (x * x).mean(0), lambda d, x: 2 * x * d, (X,), "x", "times_n",
+     "division by N is missing"),
     ("dw transposed", affine, affine_back(dw=lambda g, x, w: g.T @ x), AFFINE, "w", "transposed", "(3, 4) for (4, 3)"),
-    ("dw transposed square", affine, affine_back(dw=lambda g, x, w: g.T @ x), AFFINE_SQUARE, "w", "transposed", "transposed"),
+    ("dw transposed square", affine, affine_back(dw=lambda g, x, w: g.T @ x), AFFINE_SQUARE, "w", "transposed",
+     "transposed"),
     ("dx without .T", affine, affine_back(dx=lambda g, x, w: g @ w), AFFINE_SQUARE, "x", "transposed", "dout @ w"),
-    ("keepdims", affine, affine_back(db=lambda g, x, w: g.sum(0, keepdims=True)), AFFINE, "b", "unsummed", "(1, 3) for (3,)"),
+    ("keepdims", affine, affine_back(db=lambda g, x, w: g.sum(0, keepdims=True)), AFFINE, "b", "unsummed",
+     "(1, 3) for (3,)"),
     ("a gradient less", affine, lambda dout, x, w, b: (dout @ w.T, x.T @ dout), AFFINE, "b", "missing", "no gradient"),
-    ("dx by name", affine, lambda dout, x, w, b: {"x": -dout @ w.T, "b": dout.sum(0), "w": x.T @ dout}, AFFINE, "x", "sign",
-     "minus"),
-    ("dw of x", lambda x, y: x * np.sin(y), lambda d, x, y: (d * x * np.cos(y), d * np.sin(y)), (X, X + 1), "x", "swapped",
-     "gradient of 'y'"),
+    ("dx by name", affine, lambda dout, x, w, b: {"x": -dout @ w.T, "b": dout.sum(0), "w": x.T @ dout}, AFFINE, "x",
+     "sign", "minus"),
+    ("dw of x", lambda x, y: x * np.sin(y), lambda d, x, y: (d * x * np.cos(y), d * np.sin(y)), (X, X + 1), "x",
+     "swapped", "gradient of 'y'"),
     ("= for += in windows", conv, conv_back(dx_add=False), IMAGE, "x", "overlap", "+= is meant"),
     ("kernel flipped", conv, conv_back(flip=True), IMAGE, "w", "flipped", "reversed order along axis (0, 1)"),
     ("border lost", padded, padded_back, IMAGE, "x", "border", "padding"),
@@ -290,17 +313,19 @@ PAIRS = [
     ("norm without mean", batch_norm, batch_norm_back(mean=False), NORM, "x", "missing_term", "constant along axis 0"),
     ("norm without var", batch_norm, batch_norm_back(var=False), NORM, "x", "statistics", "mean and variance"),
     ("norm of eval mode", batch_norm, batch_norm_back(False, False), NORM, "x", "statistics", "eval mode"),
-    ("variance divisor", lambda x: ((x - x.mean(0)) ** 2).sum(0) / 5, lambda d, x: d * 2 * (x - x.mean(0)) / 4, (numbers(5, 3),),
-     "x", "correction", "N - 1 confused"),
-    ("dropout scale", lambda x, m: x * m / 0.7, lambda d, x, m: d * m, (X, np.arange(15).reshape(5, 3) % 3 > 0), "x", "ratio",
-     "0.7 times"),
+    ("variance divisor", lambda x: ((x - x.mean(0)) ** 2).sum(0) / 5, lambda d, x: d * 2 * (x - x.mean(0)) / 4,
+     (X,), "x", "correction", "N - 1 confused"),
+    ("dropout scale", lambda x, m: x * m / 0.7, lambda d, x, m: d * m, (X, np.arange(15).reshape(5, 3) % 3 > 0), "x",
+     "ratio", "0.7 times"),
     ("dropout without mask", lambda x, m: x * m, lambda d, x, m: d, (X, np.arange(15).reshape(5, 3) % 3 > 0), "x",
      "passes_upstream", "upstream gradient, unchanged"),
-    ("inverse permutation", lambda x: x[[2, 0, 3, 1, 4]], lambda d, x: d[[2, 0, 3, 1, 4]], (X,), "x", "permuted", "argsort"),
+    ("inverse permutation", lambda x: x[[2, 0, 3, 1, 4]], lambda d, x: d[[2, 0, 3, 1, 4]], (X,), "x", "permuted",
+     "argsort"),
     ("last row", lambda x: x * x, forgetful, (X,), "x", "one_slice", "(the last)"),
-    ("float32 gradient", lambda x: x * x, lambda d, x: (2 * d * x).astype(np.float32), (X,), None, "precision", "float32"),
-    ("float32 inside", lambda x: np.exp(x.astype(np.float32)).astype(float), lambda d, x: d * np.exp(x), (X,), None, "precision",
-     "the digits of float32"),
+    ("float32 gradient", lambda x: x * x, lambda d, x: (2 * d * x).astype(np.float32), (X,), None, "precision",
+     "float32"),
+    ("float32 inside", lambda x: np.exp(x.astype(np.float32)).astype(float), lambda d, x: d * np.exp(x), (X,), None,
+     "precision", "the digits of float32"),
     ("overwrites dout", lambda x: x * x, overwrite, (X,), None, "overwrites", "upstream gradient it is given"),
     ("overwrites x", lambda x: np.multiply(x, 2, out=x), lambda d, x: 2 * d, (X,), None, "overwrites", "the input 'x'"),
     ("random", noisy.forward, lambda d, x: d, (X,), None, "random", "Generator of its own"),
@@ -310,11 +335,12 @@ PAIRS = [
     ("backward raises", lambda x: x * x, lambda d, x: d @ x, (X,), None, "raised", "backward raised ValueError"),
     ("three for one", lambda x: x * x, lambda d, x: (d, d, d), (X,), None, "count", "3 gradients for 1 array"),
     ("infinite", lambda x: np.log(x - x), lambda d, x: d, (X,), None, "not_finite", "infinity"),
-    ("new mask", lambda x: x * 2, lambda d, x: d * noisy.forward(x), (X,), "x", "not_linear", "from one call to the next"),
+    ("new mask", lambda x: x * 2, lambda d, x: d * noisy.forward(x), (X,), "x", "not_linear",
+     "from one call to the next"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("forward", "backward", "inputs", "name", "key", "words"), [r[1:] for r in PAIRS], ids=[r[0] for r in PAIRS])
+@pytest.mark.parametrize(("forward", "backward", "inputs", "name", "key", "words"), rows(PAIRS))
 def test_planted_in_pairs(forward, backward, inputs, name, key, words):
     report = gradcheck_pair(forward, backward, inputs, rng=1)
     explained(report, key, words)
@@ -338,14 +364,15 @@ LAYOUT = [
     lambda y: minidl.concat([y, y.sin()], -1), lambda y: minidl.stack([y, y * 2]), lambda y: y.unsqueeze(1),
 ]  # fmt: skip
 REDUCING = [
-    lambda y: y.sum(axis=0), lambda y: y.mean(axis=-1), lambda y: y.max(axis=0), lambda y: y.min(axis=-1, keepdims=True),
+    lambda y: y.sum(axis=0), lambda y: y.mean(axis=-1), lambda y: y.max(axis=0), lambda y: y.min(-1, keepdims=True),
     lambda y: y.softmax(-1) + y, lambda y: y.log_softmax(0) + y, lambda y: y.logsumexp(0), lambda y: y.cumsum(0),
     lambda y: (y + 0.01).norm(axis=-1), lambda y: y.tanh().prod(axis=0), lambda y: y.std(axis=0, correction=0),
     lambda y: y.var(correction=0) + y, lambda y: y - 0.5 * y.mean(),
 ]  # fmt: skip
 BINARY = [
-    lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - b, lambda a, b: a / (b * b + 1), lambda a, b: minidl.maximum(a, b) + a,
-    lambda a, b: minidl.minimum(a, b) + 0.1 * b, lambda a, b: minidl.where(a.numpy() > 0, a, b),
+    lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - b, lambda a, b: a / (b * b + 1),
+    lambda a, b: minidl.maximum(a, b) + a, lambda a, b: minidl.minimum(a, b) + 0.1 * b,
+    lambda a, b: minidl.where(a.numpy() > 0, a, b),
 ]  # fmt: skip
 
 
@@ -393,7 +420,7 @@ def test_accepts_both_dtypes_scalars_lists_and_several_outputs():
     assert gradcheck(lambda x: x.exp(), np.float32([1.0, 2.0]))
     assert gradcheck(lambda x: x.exp(), [1.0, 2.0])
     assert gradcheck(lambda x: x * x, np.array(3.0))
-    assert gradcheck(lambda parts, scale: minidl.concat(parts) * scale, ([X, 2 * X], 3.0))["parts[1]"].verdict == "right"
+    assert gradcheck(lambda parts, c: minidl.concat(parts) * c, ([X, 2 * X], 3.0))["parts[1]"].verdict == "right"
     assert gradcheck(lambda x, y: (x * y, y.sin()), {"y": X, "x": X + 1}).worst.keys() == {1, 2}
     assert gradcheck(lambda x: {"a": x.exp(), "labels": Tensor([1, 2])}, X)
     assert gradcheck(lambda x: x**3, numbers(6), order=4)
@@ -406,7 +433,9 @@ def test_magnitudes():
         assert gradcheck(f, x, rng=0)
     assert gradcheck(lambda x: x - x.mean(), X + 1e6, rng=0)
     wrong = op(lambda x: x**3, lambda g, x: 3.0 * g * x * x * (1 + (np.arange(5) == 1)))
-    assert gradcheck(wrong, x, rng=0)["x"].finding.key == "one_element"  # 1e-6 beside 1e12
+    assert gradcheck(wrong, x, rng=0)["x"].index == (1,)  # 1e-6 beside 1e12
+    wrong = op(lambda x: x**3, lambda g, x: 3.0 * g * x * x * (1 + 0.5 * (np.arange(5) == 0)))
+    assert gradcheck(wrong, x, rng=0)["x"].index == (0,)  # 1e-12
 
 
 # --- large tensors ---------------------------------------------------------------------------------------------------
@@ -431,10 +460,11 @@ def test_kinks_are_counted_and_not_failed():
     report = gradcheck(minidl.relu, x, rng=0)
     assert report and report.kinks >= 2 and "kinks met" in str(report)
     assert gradcheck(lambda x: x.abs() + x, x).kinks >= 2
-    assert gradcheck(lambda x: minidl.maximum(x, x * x), np.array([0.0, 1.0, 2.0])).kinks == 2
+    assert gradcheck(lambda x: minidl.maximum(x, x * x), np.array([0.0, 1.0, 2.0]))  # half of each slope
     assert gradcheck(lambda x: x**1.5, np.array([0.0, 1.0]), order=1).kinks == 1  # the edge of where it is defined
     assert gradcheck(lambda x: minidl.sign(x) + x, np.array([0.0, 1.0]), order=1)  # a jump
-    assert gradcheck(minidl.relu, np.round(numbers(20, 20), 1), rng=0)  # many, and along every direction
+    for seed in range(5):  # many, and along every direction
+        assert gradcheck(minidl.relu, np.round(numbers(20, 20), 1), rng=seed, order=1)
 
 
 @pytest.mark.parametrize("slope", [0.5, 2.0, -1.0])
@@ -464,7 +494,7 @@ def test_a_wrong_gradient_does_not_hide_behind_kinks(slope):
 def test_vacuous(f, inputs, words):
     report = gradcheck(f, inputs, rng=0)
     assert not report and report.vacuous and not report.failed
-    assert "VACUOUS" in str(report) and words in str(report)
+    assert "VACUOUS" in str(report) and words in without_source(str(report))
 
 
 def test_a_tensor_without_influence_is_told_but_does_not_fail():
@@ -497,7 +527,7 @@ def test_a_module_is_as_before():
 
     report = gradcheck(model, X, rng=0)
     assert report, str(report)
-    assert {"input", "0.weight", "1.bias", "3.weight"} <= {r.name for r in report.results} | {"input"}
+    assert {"0.weight", "1.bias", "3.weight"} < {r.name for r in report.results}
     assert "3.bias" not in {r.name for r in report.results}
     assert report["0.bias"].verdict == "flat"  # batch norm takes it away
 
@@ -512,6 +542,28 @@ def test_a_module_is_as_before():
     assert all(np.array_equal(before[k], v) and before[k].dtype == v.dtype for k, v in model.state_dict().items())
     assert all(t._array is a for t, a in zip((*model.parameters(), *model.buffers()), arrays, strict=True))
     assert all(p.grad is g for p, g in zip(model.parameters(), grads, strict=True))
+
+
+class Counting(nn.Module):
+    """Its result depends on a buffer that it changes, in place and by assignment."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", np.zeros(1))
+        self.register_buffer("mean", np.zeros(1, np.float32))
+
+    def forward(self, x):
+        self.calls._writable()[...] += 1
+        self.mean = self.mean * 0.5 + x.detach().mean()
+        return x.exp() * self.calls + self.mean.detach()
+
+
+def test_buffers_start_from_the_same_state_in_every_evaluation():
+    model = Counting()
+    calls, mean = model.calls, model.mean
+    report = gradcheck(lambda x: model(x) - model.mean.detach(), X, params=model, rng=0)
+    assert report, str(report)
+    assert model.calls is calls and model.mean is mean and calls.item() == mean.item() == 0 and mean.dtype == np.float32
 
 
 def test_params_by_list_dict_and_module():
@@ -543,7 +595,7 @@ def test_the_user_keeps_grad_mode_and_warnings_quiet():
     (lambda x, y: x, X, "raised", "missing 1 required positional argument"),
     (op(tanh, lambda g, out: minidl.sum(g), elementwise=False), X, "raised", "returned a gradient of shape ()"),
     (op(tanh, lambda g, out: g / 0 * 0), X, "nan", "NaN"),
-    (lambda x: x.copy_(2 * x.numpy()) if not x.requires_grad else Tensor(x.data.__imul__(2)), X, "overwrites", "input 'x'"),
+    (lambda x: x.data.__imul__(2) is None or x * 1.0, X, "overwrites", "input 'x'"),
     (minidl.leaky_relu, (X, np.array(0.1)), "raised", "no derivative with respect to"),
 ])  # fmt: skip
 def test_obstacles(f, inputs, key, words):
@@ -555,18 +607,19 @@ def test_obstacles(f, inputs, key, words):
 
 def test_report_reads_well_and_is_data():
     report = gradcheck_pair(affine, affine_back(dx=lambda g, x, w: -g @ w.T), AFFINE, rng=7)
+    x = report["x"]
     assert str(report).splitlines() == [
-        "gradcheck of back: FAILED",
+        "gradcheck of backward: FAILED",
         "  right at first order: w, b",
         "  x (5, 4): wrong at first order, 20 of 20 elements",
-        f"    worst at {list(report['x'].index)}: analytic {report['x'].analytic:.8g}, numeric {report['x'].numeric:.8g}",
+        f"    worst at {list(x.index)}: analytic {x.analytic:.8g}, numeric {x.numeric:.8g}",
         "    the sign is flipped: every element is minus the right value",
         "    likely cause: a minus lost or added, as in d(a - b)/db, d(1/x)/dx or d(cos x)/dx",
         "    look at: the signs, term by term",
-        "  repeat with: minidl.check.gradcheck_pair(forward, back, (x, w, b), rng=7)",
+        "  repeat with: minidl.check.gradcheck_pair(forward, backward, (x, w, b), rng=7)",
     ]
     assert repr(report) == str(report) and report.order == 1 and report.keys == ["sign"]
-    assert report["x"].analytic == pytest.approx(-report["x"].numeric)
+    assert x.analytic == pytest.approx(-x.numeric)
     with pytest.raises(GradcheckError, match="sign is flipped"):
         report.raise_if_failed()
     with pytest.raises(KeyError, match="no tensor called 'z'"):

@@ -15,9 +15,9 @@ from .subject import Subject
 class Options:
     """elements: up to this size every element is checked at first order. limit: up to this size, to locate an error."""
 
-    tolerance: Tolerance = Tolerance()
-    elements: int = 16
-    limit: int = 512
+    tolerance: Tolerance
+    elements: int
+    limit: int
 
 
 @dataclass
@@ -73,6 +73,23 @@ class Comparison:
         expected, size = float(np.vdot(self.claimed, v)), float(np.linalg.norm(self.claimed * v))
         return slope(self._line(v), expected, self.tolerance, size), expected, size
 
+    def element(self, i: int, claimed: float) -> tuple[Slope, float, bool]:
+        """The slope for element i in units of its step, the unit, and whether the claim is wrong.
+
+        An element that is much smaller than its neighbours is tried with steps of its own size too.
+        """
+        found = []
+        for unit in (self.scale.flat[i], abs(self.x.flat[i])):
+            if unit == 0 or (found and unit >= found[0][1]):
+                break
+            v = np.zeros(self.x.shape)
+            v.flat[i] = unit
+            s = slope(self._line(v), claimed * unit, self.tolerance)
+            found.append((s, unit, not self.tolerance.accepts(s, claimed * unit)))
+            if not found[-1][2] and self.tolerance.resolves(s):
+                return found[-1]
+        return next((f for f in found if f[2]), found[0])
+
     def _line(self, v: np.ndarray) -> Line:
         return Line(self.f, self.x, v, self.upstream, self.base)
 
@@ -97,14 +114,10 @@ class Comparison:
         claimed = self.claimed.ravel()[places] if self.claimed.shape == self.x.shape else np.full(n, np.nan)
         numeric, wrong, proved = np.empty(n), np.zeros(n, bool), np.zeros(n, bool)
         for j, i in enumerate(places):
-            v, unit = np.zeros(self.x.shape), self.scale.flat[i]
-            v.flat[i] = unit
-            expected = claimed[j] * unit
-            s = slope(self._line(v), expected, self.tolerance)
-            wrong[j] = not self.tolerance.accepts(s, expected)
+            s, unit, wrong[j] = self.element(int(i), claimed[j])
             proved[j] = self.tolerance.resolves(s)
             result.kinks += bool(s.kink)
-            numeric[j] = (s.value if wrong[j] or s.kink != "at" else expected) / unit
+            numeric[j] = claimed[j] if s.kink == "at" and not wrong[j] else s.value / unit
         if wrong.any():
             result.verdict, result.wrong = "wrong", int(wrong.sum())
             gap = np.where(wrong, np.nan_to_num(np.abs(claimed - numeric), nan=np.inf), -1.0)

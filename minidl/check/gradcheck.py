@@ -3,10 +3,7 @@
 Large tensors are tried along random directions first: one direction tests all elements at once. Where one fails, and
 for small tensors always, every element is looked at. The upstream gradient is random, because a gradient of ones cannot
 see a wrong softmax or norm. Second order is first order once more, for the gradient as a function of the inputs and of
-the upstream gradient.
-
-Source: Griewank and Walther, "Evaluating Derivatives", 2nd ed. 2008; the habit of checking with random directions is
-that of HIPS/autograd.
+the upstream gradient. (The habit of random directions is that of HIPS/autograd's `check_grads`.)
 """
 
 from __future__ import annotations
@@ -38,19 +35,24 @@ def gradcheck(
 
         <u, f(x + h v) - f(x - h v)> / 2h  =  <grad_x <u, f(x)>, v>      for random u and v, and for v = every element
 
-    f: a function of Tensors, or a Module, whose parameters are checked too; it may return a Tensor or several. inputs:
-    a Tensor or array, or a tuple or dict of them; those of a floating dtype are differentiated, everything else is
-    passed on as it is. params: further leaves that f uses (a list, a dict by name, or a Module). rng: a Generator or seed for u
-    and v. rtol, kinked_rtol: relative tolerances where f is smooth, and at or near a kink. atol: absolute, on top.
-    elements: tensors up to this size are checked element by element at first order; limit: up to this size, to locate
-    an error (of larger ones a part). raise_on_fail: raise GradcheckError instead of returning a report that is False.
+    f: a function of Tensors, or a Module, whose parameters are checked too; it may return a Tensor or several.
+    inputs: a Tensor or array, or a tuple or dict of them (scalars () and any shape; both float dtypes). Those of a
+        floating dtype are differentiated; everything else is passed on as it is.
+    params: further leaves that f uses: a list, a dict by name, or a Module.
+    rng: a Generator or a seed for u and v; the report names the seed.
+    rtol, kinked_rtol: relative tolerances where f is smooth, and at or near a kink. atol: absolute, on top.
+    freeze: give every evaluation the same random numbers from minidl's streams (see below).
+    elements: tensors up to this size are checked element by element at first order. limit: up to this size they are
+        searched whole for an error, larger ones in part.
+    raise_on_fail: raise GradcheckError instead of returning a report that is False.
 
     All evaluations start from the same state, and afterwards parameters, buffers (running statistics) and random
     streams are as before. A function that is not the same twice (dropout in training mode) fails and is told why;
-    freeze=True repeats minidl's random numbers in every evaluation instead, to check it for one draw.
+    freeze=True checks it for one draw instead.
 
     Returns a `Report`: true if all is right, false if something is wrong or if the check was vacuous (a gradient of
     zeros would have passed). Raises TypeError or ValueError for arguments that make no sense.
+    Source: Griewank and Walther, "Evaluating Derivatives", 2nd ed. 2008.
 
     >>> import numpy as np, minidl
     >>> report = minidl.gradcheck(minidl.softmax, np.array([[0.1, 0.5, -0.3]]), rng=0)
@@ -76,12 +78,15 @@ def gradcheck_pair(
 ) -> Report:  # fmt: skip
     """The same check for a pair of NumPy functions, such as a student writes.
 
-    forward(*inputs) returns the output(s), or (output, cache); backward(dout, *inputs), or backward(dout, cache),
-    returns the gradients: a tuple in the order of the inputs, or a dict by their names. cache: say which, if it cannot be told.
-    reference: the right forward; if it is given, backward is compared with differences of the reference, so that a
-    consistent but wrong pair does not pass, and `forward` only makes the cache (None if there is none).
+    forward(*inputs) returns the output(s), or (output, cache).
+    backward(dout, *inputs), or backward(dout, cache), returns the gradients of the floating inputs: a tuple in their
+        order, or a dict by their names.
+    reference: the right forward. If it is given, backward is compared with differences of the reference, so that a
+        consistent but wrong pair does not pass; `forward` only makes the cache (None if there is none).
+    cache: whether forward returns one, if that cannot be told from what it returns.
 
-    Arrays of a floating dtype are differentiated, everything else is passed on. The rest is as for `gradcheck`.
+    Only first order. Inputs, tolerances and the report are as for `gradcheck`. Raises TypeError without functions.
+    Source: Griewank and Walther, "Evaluating Derivatives", 2nd ed. 2008.
 
     >>> import numpy as np
     >>> from minidl.check import gradcheck_pair

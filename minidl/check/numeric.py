@@ -43,9 +43,9 @@ class Slope:
 class Tolerance:
     """How far a derivative may lie from the numerical one: relative where smooth, relative at kinks, and absolute."""
 
-    smooth: float = 1e-6
-    kinked: float = 1e-5
-    absolute: float = 0.0
+    smooth: float
+    kinked: float
+    absolute: float
 
     def of(self, slope: Slope, expected: float, size: float = 0.0) -> float:
         """size: the size of the terms of which the derivative is a sum."""

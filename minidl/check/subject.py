@@ -181,7 +181,7 @@ def _named_params(f, params) -> dict[str, Tensor]:
         if hasattr(module, "named_parameters"):
             found += [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     if not isinstance(params, Tensor | dict | list | tuple | None) and not hasattr(params, "named_parameters"):
-        raise TypeError(f"gradcheck: params must be Tensors (a list, or a dict by name) or a Module, not {describe(params)}")
+        raise TypeError(f"gradcheck: params must be a list or dict of Tensors, or a Module, not {describe(params)}")
     if isinstance(params, Tensor | dict | list | tuple):
         given = params.items() if isinstance(params, dict) else [params] if isinstance(params, Tensor) else params
         found += [p if isinstance(p, tuple) else (f"params[{i}]", p) for i, p in enumerate(given)]
