@@ -11,6 +11,8 @@ from .ops import *  # noqa: F403
 from .ops import __all__ as _functions
 from .random import manual_seed
 
+cat = concat  # noqa: F405  PyTorch's other name for it
+
 __version__ = "0.1.0"
 
 _LAZY = {"nn", "optim", "data", "models", "train", "check", "viz", "kernels", "anomaly"}  # loaded when first used

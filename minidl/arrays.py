@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import operator
+
 import numpy as np
+
+from .mode import mode
 
 PLAIN = {float, int, bool, str, tuple, slice, type(None), type(Ellipsis)}  # passed on to an operation as they are
 
 
 def as_array(data, dtype=None) -> np.ndarray:
     """A fresh array of real numbers from anything NumPy understands; Python floats become float32."""
+    if isinstance(data, list | tuple) and mode.recording and tracked(data):
+        raise TypeError("a list of Tensors that require gradients would lose them; use minidl.stack, or .detach() them")
     data = getattr(data, "_array", data)
     try:
         array = np.array(data, dtype)
@@ -21,19 +28,54 @@ def as_array(data, dtype=None) -> np.ndarray:
     return array
 
 
+def tracked(x) -> bool:
+    """Is there a tensor that requires a gradient, or is it one?"""
+    if isinstance(x, list | tuple | dict):
+        return any(map(tracked, x.values() if isinstance(x, dict) else x))
+    return getattr(x, "_requires_grad", False)
+
+
 def as_operand(a, elementwise: bool):
     """What is neither Tensor, array nor plain: NumPy's scalars are as weak as Python's, lists become arrays."""
     if isinstance(a, np.generic):
         return a.item() if elementwise or a.dtype.kind != "f" else np.asarray(a)
-    return as_array(a) if isinstance(a, list) else a
+    if type(a).__name__ in ("matrix", "MaskedArray"):
+        raise TypeError(f"a NumPy {type(a).__name__} has an arithmetic of its own; pass a plain array, np.asarray(a)")
+    if isinstance(a, np.ndarray):  # a memmap, for instance
+        return np.asarray(a)
+    if isinstance(a, list) or (elementwise and type(a) not in PLAIN - {tuple}):
+        return as_array(a)
+    return a
 
 
-def weaken_integers(arrays: list) -> None:
-    """Integer arrays take the dtype of the floating ones beside them (NumPy makes float32 * int64 a float64)."""
-    kinds = [a.dtype.kind if isinstance(a, np.ndarray) else "" for a in arrays]
-    if "f" in kinds and ("i" in kinds or "u" in kinds):
-        widest = max(a.dtype for a, kind in zip(arrays, kinds, strict=True) if kind == "f")
-        arrays[:] = [a.astype(widest) if kind in ("i", "u") else a for a, kind in zip(arrays, kinds, strict=True)]
+def common_floats(arrays: list) -> list:
+    """One floating dtype for operands, as in PyTorch: integers follow the floats, 0-d floats those with axes.
+
+    NumPy would make float64 of float32 * int64.
+    """
+    dtypes = [a.dtype if hasattr(a, "dtype") else None for a in arrays]
+    floats = [(a.ndim > 0, d) for a, d in zip(arrays, dtypes, strict=True) if d is not None and d.kind == "f"]
+    if not floats or len(set(dtypes) - {None}) < 2:
+        return arrays
+    widest = max(d for with_axes, d in floats if with_axes == max(floats)[0])
+    weak = [d is not None and d != widest and (d.kind in "iu" or (d.kind == "f" and not a.ndim))
+            for a, d in zip(arrays, dtypes, strict=True)]  # fmt: skip
+    return [a.astype(widest) if w else a for a, w in zip(arrays, weak, strict=True)]
+
+
+def narrowed(out, arrays: list):
+    """What was computed from integers and Python's numbers alone is float32, where NumPy makes it float64."""
+    kinds = {a.dtype.kind for a in arrays if isinstance(a, np.ndarray)}
+    return out.astype(np.float32) if out.dtype == np.float64 and "f" not in kinds else out
+
+
+def long_sum(x: np.ndarray, axis=None, keepdims: bool = False):
+    """np.sum that keeps its accuracy: NumPy adds float32 up row by row unless the last axis is summed as well."""
+    if x.dtype == np.float32 and axis is not None:
+        axes = {a % x.ndim for a in (axis if isinstance(axis, tuple) else (operator.index(axis),))}
+        if x.ndim - 1 not in axes and math.prod(x.shape[a] for a in axes) > 4096:
+            return np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float64).astype(np.float32)
+    return np.sum(x, axis=axis, keepdims=keepdims)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -47,12 +89,13 @@ def unbroadcast(g, shape: tuple):
     """Sum `g` over the axes along which an argument of this shape was broadcast (the adjoint of broadcasting)."""
     lead = g.ndim - len(shape)
     axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1)
-    return g.sum(axis=axes, keepdims=True).reshape(shape)
+    total = long_sum(g, axes, True) if isinstance(g, np.ndarray) else g.sum(axis=axes, keepdims=True)
+    return total.reshape(shape)
 
 
 def raw_of(x) -> np.ndarray:
     """The array inside a Tensor, or of anything NumPy understands."""
-    return x._array if hasattr(x, "_array") else np.asarray(x)
+    return x._array if hasattr(x, "_array") else as_array(x) if isinstance(x, list | tuple) else np.asarray(x)
 
 
 def shape_of(x) -> tuple:

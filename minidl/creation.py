@@ -44,7 +44,8 @@ def ones_like(t) -> Tensor:
 
 def arange(*args, dtype=None) -> Tensor:
     """start, ..., stop in steps, as np.arange; integers stay integers."""
-    return Tensor(np.arange(*args), dtype or (None if all(isinstance(a, int) for a in args) else np.float32))
+    whole = all(isinstance(a, int | np.integer) for a in args)
+    return Tensor(np.arange(*args), dtype or (None if whole else np.float32))
 
 
 def linspace(start: float, stop: float, num: int = 50, dtype=np.float32) -> Tensor:

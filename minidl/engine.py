@@ -24,18 +24,20 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
+import threading
 from collections.abc import Callable, Collection
 
 import numpy as np
 
 from . import memory
-from .arrays import PLAIN, as_array, as_operand, describe, read_only, shape_of, unbroadcast, weaken_integers
+from .arrays import PLAIN, as_array, as_operand, common_floats, describe, narrowed, read_only, shape_of, unbroadcast
 from .memory import Memory, memory_of
 from .mode import mode, recording
 from .op import Op
 
 ndarray = np.ndarray
 _births = itertools.count()
+_depositing = threading.RLock()
 _observers: list = []  # each sees every operation: .forward(op, args, result), .backward(node, k, gradient)
 
 
@@ -78,7 +80,10 @@ class Tensor:
         if self._node is not None:
             raise RuntimeError(f"{describe(self)} is the result of {self._node.op.name}; only a leaf's data can be set")
         if value is not self._array:  # else `t.data -= step`, which has written in place already
-            self._array, self._memory = as_array(value, self.dtype), Memory()
+            array = as_array(value, self.dtype)
+            if array.shape != self.shape:
+                raise ValueError(f"data of {describe(self)} cannot become {describe(array)}: the shape stays")
+            self._array, self._memory = array, Memory()
 
     @property
     def grad(self) -> Tensor | None:
@@ -119,12 +124,14 @@ class Tensor:
         the leaf as well, and only the garbage collector frees such a circle: prefer `grad` for higher derivatives.
         """
         seed = _seed(self, gradient, create_graph)
-        for leaf, g, own in _sweep([(self, seed)], retain_graph or create_graph, create_graph)[0].values():
-            if leaf._grad is not None:
-                g = leaf._grad + g if create_graph else np.asarray(leaf._grad._array + g)
-            elif not own:  # the gradient of a leaf is never a view and never shared
-                g = g.astype(g.dtype)
-            leaf._grad = g if create_graph else _tensor(g, None, False, Memory())
+        leaves, _ = _sweep([(self, seed)], retain_graph or create_graph, create_graph)
+        with _depositing:  # two threads may share a leaf
+            for leaf, g, own in leaves.values():
+                if leaf._grad is not None:
+                    g = leaf._grad + g if create_graph else np.asarray(leaf._grad._array + g)
+                elif not own:  # the gradient of a leaf is never a view and never shared
+                    g = g.astype(g.dtype)
+                leaf._grad = g if create_graph else _tensor(g, None, False, Memory())
 
     def register_hook(self, hook: Callable) -> Callable[[], None]:
         """Call `hook(grad)` once this gradient is known; a tensor it returns replaces it. Returns the remover."""
@@ -202,13 +209,13 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
                 a = a._array
             elif type(a) is ndarray:
                 watch = True
-            elif type(a) not in PLAIN:
-                odd = True
+            elif type(a) not in PLAIN or (elementwise and type(a) is tuple):
+                odd = watch = True
             arrays.append(a)
         if tensors and odd:
             arrays = [as_operand(a, elementwise) for a in arrays]
         if tensors and watch and elementwise:
-            weaken_integers(arrays)
+            arrays = common_floats(arrays)
         try:
             out = forward(*arrays)
         except (IndexError, TypeError, ValueError) as error:
@@ -216,7 +223,11 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
         if not tensors:
             return out
         if type(out) is not ndarray:
+            if isinstance(out, tuple | list):
+                raise TypeError(f"{op.name} returned a {type(out).__name__}; a primitive returns one array")
             out = np.asarray(out)
+        if watch and elementwise:
+            out = narrowed(out, arrays)
         if live and mode.recording:
             shapes = [getattr(a, "shape", ()) for a in arrays] if op.wants_shapes else ()
             values = (out, *arrays, *shapes)
@@ -340,7 +351,7 @@ def _sweep(roots: list, retain: bool, create: bool, wanted: Collection[Node] = (
         for key, (leaf, g, own) in leaves.items():
             g = g if create else np.asarray(g)  # NumPy's sum of two 0-d arrays is none
             hooked = _hooked(leaf, g)
-            leaves[key] = (leaf, hooked, own and hooked is g)
+            leaves[key] = (leaf, hooked, own and not leaf.hooks)  # a hook may have kept what it saw
     return leaves, results
 
 
@@ -392,5 +403,6 @@ def _hooked(owner: Node | Tensor, g):
         if new is not None:
             if shape_of(new) != g.shape:
                 raise ValueError(f"a hook returned shape {shape_of(new)} for a gradient of shape {g.shape}")
-            g = new if isinstance(g, Tensor) else as_array(new, g.dtype)
+            new = new if isinstance(new, Tensor) else Tensor(new, g.dtype)
+            g = new if isinstance(g, Tensor) else new._array.astype(g.dtype)
     return g

@@ -36,7 +36,7 @@ class recording(ContextDecorator):
         if inspect.isgeneratorfunction(function):
             raise TypeError(
                 f"{function.__name__} is a generator: its body runs later, piece by piece, where a decorator does not "
-                "reach; write the with-block inside it"
+                "reach; write the with-block inside it, around the computation and not around the yield"
             )
         return super().__call__(function)
 
@@ -52,7 +52,7 @@ class set_grad_enabled(recording):
         self.outside, mode.recording = mode.recording, self.enabled
 
     def __enter__(self) -> None:
-        pass
+        mode.recording = self.enabled
 
     def __exit__(self, *error) -> None:
         mode.recording = self.outside

@@ -10,6 +10,7 @@ from operator import itemgetter
 from .arrays import describe
 
 REQUIRED = inspect.Parameter.empty
+SYNONYMS = {"dim": "axis", "keepdim": "keepdims"}  # PyTorch's words for NumPy's
 
 
 class Op:
@@ -51,6 +52,7 @@ class Op:
     def bind(self, args: tuple, kwargs: dict) -> tuple:
         """All arguments by position, with the defaults filled in."""
         given = dict(zip(self.params, args, strict=False))
+        kwargs = {SYNONYMS.get(k, k) if k not in self.params else k: v for k, v in kwargs.items()}
         bound = [kwargs.get(p, given.get(p, default)) for p, default in zip(self.params, self.defaults, strict=True)]
         clash = len(args) > len(self.params) or any(k in given or k not in self.params for k in kwargs)
         if clash or any(value is REQUIRED for value in bound):
@@ -74,6 +76,16 @@ class Op:
             f"{self.name} has no derivative with respect to its argument '{self.params[k]}'; pass .detach() of it if "
             f"it is meant as a constant, or give {self.name}.vjp(...) a rule for it"
         )
+
+
+def takes_dim(function: Callable) -> Callable:
+    """For functions that are no primitives: `dim` and `keepdim` stand for `axis` and `keepdims` there as well."""
+
+    @functools.wraps(function)
+    def called(*args, **kwargs):
+        return function(*args, **{SYNONYMS.get(k, k): v for k, v in kwargs.items()} if kwargs else {})
+
+    return called
 
 
 def _picker(places: tuple) -> Callable:

@@ -46,7 +46,7 @@ class Conv2d(_Conv2d):
         out[n, o, i, j] = bias[o] + sum over c, a, b of weight[o, c, a, b] * xpad[n, c, i*stride + a*dilation, j*...]
 
     x (N, C, H, W) -> (N, O, H', W'), H' = floor((H + 2*padding - dilation*(F - 1) - 1) / stride) + 1; weight
-    (O, C/groups, F, F), bias (O). padding: zeros on each side; "same" keeps H and W (stride 1, odd kernel), "valid" is
+    (O, C/groups, F, F), bias (O). padding: zeros on each side; "same" keeps H and W (stride 1), "valid" is
     0. groups = C is the depthwise convolution. Weights and biases start as U(-b, b), b = 1/sqrt(C/groups * F * F), as
     in PyTorch, from `rng` or the stream "init". The input must have the parameters' dtype (TypeError).
     Source: LeCun, Bottou, Bengio, Haffner 1998; Dumoulin and Visin 2016 for the sizes.

@@ -78,13 +78,7 @@ class Module:
                 f"{type(self).__name__}.{name} is a buffer and cannot become {describe(value)}; assign a Tensor or None"
             )
         if isinstance(value, list | dict):
-            items = value.values() if isinstance(value, dict) else value
-            if any(isinstance(item, Module | Parameter) for item in items):
-                raise TypeError(
-                    f"{type(self).__name__}.{name} is a {type(value).__name__} of layers or parameters, in which they "
-                    "would not be found: not trained, not saved. Use nn.ModuleList, nn.ModuleDict or nn.Sequential "
-                    "(or a tuple, if they should stay hidden)"
-                )
+            _check_no_layers(self, name, value)
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str):  # only called for what is not there
@@ -128,7 +122,13 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of the modules directly inside this one."""
-        return iter([(name, value) for name, value in vars(self).items() if isinstance(value, Module)])
+        found = []
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                found.append((name, value))
+            elif isinstance(value, list | dict) and name not in ("_buffers", "_hooks"):
+                _check_no_layers(self, name, value)  # filled after it was assigned
+        return iter(found)
 
     def children(self) -> Iterator[Module]:
         """The modules directly inside this one."""
@@ -166,7 +166,11 @@ class Module:
     # --- State ------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and persistent buffers by dotted name; names and order are PyTorch's."""
+        """Copies of all parameters and persistent buffers by dotted name; names and order are PyTorch's.
+
+        NumPy arrays: for PyTorch, {name: torch.from_numpy(a) for name, a in state.items()} (a safetensors file needs
+        no such step).
+        """
         return {name: tensor._array.copy() for name, tensor in named_state(self)}
 
     def load_state_dict(self, state: dict, strict: bool = True) -> Differences:
@@ -283,6 +287,15 @@ class Module:
         twin = memo[id(self)] = object.__new__(type(self))
         vars(twin).update({k: copy.deepcopy(v, memo) for k, v in vars(self).items() if k != "_hooks"}, _hooks={})
         return twin
+
+
+def _check_no_layers(module: Module, name: str, value: list | dict) -> None:
+    if any(isinstance(item, Module | Parameter) for item in (value.values() if isinstance(value, dict) else value)):
+        raise TypeError(
+            f"{type(module).__name__}.{name} is a {type(value).__name__} of layers or parameters, in which they would "
+            "not be found: not trained, not saved. Use nn.ModuleList, nn.ModuleDict or nn.Sequential (or a tuple, if "
+            "they should stay hidden)"
+        )
 
 
 def _check_name(module: Module, name: str) -> None:

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from ..arrays import describe, shape_of
+from ..arrays import common_floats, describe, shape_of
 from ..engine import primitive
 from .arithmetic import where
 from .index import getitem
 from .reduce import sum
-from .shape import alike, broadcast_to, permute, reshape, swapaxes, unsqueeze
+from .shape import broadcast_to, permute, reshape, swapaxes, unsqueeze
 
 
 @primitive
@@ -28,7 +28,7 @@ def matmul(x, y):
             f"matmul: {describe(x)} @ {describe(y)}: the last axis of the first must be as long as the "
             f"{'second to last' if len(sy) > 1 else 'only'} axis of the second; is one of them transposed?"
         )
-    x, y = alike(x, y)
+    x, y = common_floats([x, y])
     if len(sx) == 1 or len(sy) == 1:  # a vector is a row on the left, a column on the right
         rows = unsqueeze(x, 0) if len(sx) == 1 else x
         out = matmul(rows, unsqueeze(y, 1) if len(sy) == 1 else y)
@@ -66,7 +66,7 @@ def linear(x, weight, bias=None):
         )
     if bias is not None and shape_of(bias) != sw[:1]:
         raise ValueError(f"linear: bias {describe(bias)} must have shape {sw[:1]}, one number for each output")
-    x, weight = alike(x, weight)
+    x, weight = common_floats([x, weight])
     if len(sx) == 2:
         return _affine(x, weight, bias)
     rows = reshape(x, (math.prod(sx[:-1]), sx[-1]))
@@ -109,7 +109,7 @@ def einsum(spec: str, *operands):
     Operands are multiplied from left to right, so that every step and its derivative is a product of two.
     """
     inputs, output = _parse(spec, operands)
-    operands = alike(*operands)
+    operands = common_floats(list(operands))
     terms = list(zip(inputs, operands, strict=True))
     letters, x = terms.pop(0)
     letters, x = _diagonal(letters, x)

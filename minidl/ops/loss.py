@@ -10,8 +10,8 @@ import numpy as np
 
 from ..arrays import describe, raw_of, shape_of
 from ..engine import Tensor, primitive
-from .activation import relu, sigmoid
-from .arithmetic import exp, log1p, maximum
+from .activation import relu, sigmoid, softplus
+from .arithmetic import exp, maximum
 from .index import take_along_axis
 from .loss_checks import (
     check_reduction,
@@ -115,12 +115,8 @@ def _bce_with_logits(x, y, positive):
     return positive * y * (np.maximum(-x, 0) + rest) + (1 - y) * (np.maximum(x, 0) + rest)
 _bce_with_logits.vjp(
     lambda g, x, y, positive: g * ((1.0 - y) * sigmoid(x) - positive * y * sigmoid(-x)),
-    lambda g, x, positive: g * (positive * _softplus(-x) - _softplus(x)),
+    lambda g, x, positive: g * (positive * softplus(-x) - softplus(x)),
 )
-
-
-def _softplus(x):
-    return relu(x) + log1p(exp(-maximum(x, -x)))
 
 
 def binary_cross_entropy_with_logits(input, target, weight=None, reduction: str = "mean", pos_weight=None):

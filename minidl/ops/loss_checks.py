@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..arrays import describe, raw_of, shape_of
+from ..arrays import as_array, describe, raw_of, shape_of
 from ..engine import Tensor
 from .reduce import mean, sum
 from .shape import permute, reshape
@@ -107,7 +107,7 @@ def check_same(name: str, input, target):
     if raw.dtype.kind != "f":
         raise TypeError(f"{name}: the input must hold floating numbers, it is {describe(raw)}")
     if not isinstance(target, Tensor | np.ndarray):
-        target = np.array(target, raw.dtype)
+        target = as_array(target, raw.dtype)
     if shape_of(target) != raw.shape:
         hint = ""
         if raw.size == target.size:

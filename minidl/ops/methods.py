@@ -45,16 +45,20 @@ def _compare(f):
 
 
 def _in_place(f):
-    """x += y writes into x, as PyTorch does, unless it would destroy what backward needs."""
+    """x += y writes into x where no gradient is involved, and into a parameter inside no_grad (w -= lr * w.grad).
+
+    Otherwise it is x = x + y, in training and in evaluation alike: what backward needs is never overwritten.
+    """
 
     def update(self, other):
-        if is_grad_enabled() and (self.requires_grad or getattr(other, "requires_grad", False)):
-            if self.is_leaf and self.requires_grad:
-                raise RuntimeError(
-                    f"in-place change of the leaf {describe(self)}, which requires a gradient; write x = x + ..., or "
-                    "update it inside `with minidl.no_grad():`"
-                )
+        parameter = self.is_leaf and self.requires_grad
+        if not parameter and (self.requires_grad or getattr(other, "requires_grad", False)):
             return f(self, other)
+        if parameter and is_grad_enabled():
+            raise RuntimeError(
+                f"in-place change of the leaf {describe(self)}, which requires a gradient; write x = x + ..., or "
+                "update it inside `with minidl.no_grad():`"
+            )
         return self.copy_(f(self, other))
 
     return update
@@ -62,6 +66,7 @@ def _in_place(f):
 
 def copy_(self: Tensor, values) -> Tensor:
     """Write `values` into this tensor (of the same shape, or one that broadcasts to it)."""
+    _check_assigned(values)
     values = values._array if isinstance(values, Tensor) else np.asarray(values)
     fits = values.ndim <= self.ndim and all(
         m in (1, n) for m, n in zip(values.shape[::-1], self.shape[::-1], strict=False)
@@ -74,7 +79,16 @@ def copy_(self: Tensor, values) -> Tensor:
     return self
 
 
+def _check_assigned(values) -> None:
+    if is_grad_enabled() and _tracked(values):
+        raise RuntimeError(
+            f"writing {describe(values)} into a tensor would lose its gradient; build a new tensor with minidl.stack, "
+            "concat or where, or write values.detach()"
+        )
+
+
 def _setitem(self: Tensor, where, values) -> None:
+    _check_assigned(values)
     if is_grad_enabled() and self.requires_grad:
         raise RuntimeError(
             f"assigning into {describe(self)} would destroy what backward needs; use minidl.where or concat to build a "
@@ -184,6 +198,31 @@ def zero_grad(self: Tensor) -> None:
     self._grad = None
 
 
+def tolist(self: Tensor) -> list:
+    """The values as nested Python lists."""
+    return self._array.tolist()
+
+
+def numel(self: Tensor) -> int:
+    """How many elements there are (the attribute `size` in NumPy's words)."""
+    return self.size
+
+
+def fill_(self: Tensor, value: float) -> Tensor:
+    """Write one value everywhere."""
+    return self.copy_(value)
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Write zeros, such as p.grad.zero_()."""
+    return self.copy_(0.0 if self.dtype.kind == "f" else 0)
+
+
+def masked_fill(self: Tensor, mask, value: float) -> Tensor:
+    """A new tensor with `value` where the mask is true."""
+    return arithmetic.where(mask, value, self)
+
+
 def _deepcopy(self: Tensor, memo: dict) -> Tensor:
     if self._node is not None:
         raise RuntimeError(f"only leaves can be deep-copied; {describe(self)} is a result. Use .detach() first")
@@ -257,13 +296,14 @@ def attach() -> None:
     for name in ("add", "sub", "mul", "pow", "matmul"):
         setattr(Tensor, f"__{name}__", OPERATORS[name])
         setattr(Tensor, f"__r{name}__", _reflected(OPERATORS[name]))
-    for name in ("add", "sub", "mul", "truediv", "pow"):
-        setattr(Tensor, f"__i{name}__", _in_place(OPERATORS["div" if name == "truediv" else name]))
+    for name in ("add", "sub", "mul", "pow", "matmul"):
+        setattr(Tensor, f"__i{name}__", _in_place(OPERATORS[name]))
     for name, f in zip("lt le gt ge eq ne".split(), COMPARISONS, strict=True):
         setattr(Tensor, f"__{name}__", _compare(getattr(np, f)))
     for name, f in (("truediv", "div"), ("floordiv", "floor_divide"), ("mod", "remainder")):
         setattr(Tensor, f"__{name}__", OPERATORS[f])
         setattr(Tensor, f"__r{name}__", _reflected(OPERATORS[f]))
+        setattr(Tensor, f"__i{name}__", _in_place(OPERATORS[f]))
     Tensor.__neg__, Tensor.__abs__, Tensor.__pos__ = arithmetic.neg, arithmetic.abs, lambda self: self
     Tensor.__getitem__, Tensor.__setitem__ = index.getitem, _setitem
     Tensor.__len__, Tensor.__bool__, Tensor.__index__ = _length, _truth, _index
@@ -272,12 +312,14 @@ def attach() -> None:
     Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))
     Tensor.__array__, Tensor.__array_ufunc__, Tensor.__array_function__ = _array_of, _ufunc, _function
     Tensor.__repr__, Tensor.__hash__ = _repr, object.__hash__
-    for method in (numpy, item, clone, retain_grad, zero_grad):
+    for method in (numpy, item, tolist, numel, clone, fill_, zero_, masked_fill, retain_grad, zero_grad):
         setattr(Tensor, method.__name__, method)
     Tensor.__deepcopy__ = _deepcopy
     Tensor.astype, Tensor.copy_, Tensor.requires_grad_ = astype, copy_, requires_grad_
     Tensor.float, Tensor.double = (lambda self: astype(self, np.float32)), (lambda self: astype(self, np.float64))
     Tensor.T = property(lambda self: shape.transpose(self))
     Tensor.mT = property(lambda self: shape.swapaxes(self, -1, -2))
+    Tensor.long = lambda self: astype(self, np.int64)
     Tensor.view, Tensor.dim = shape.reshape, lambda self: self.ndim
+    Tensor.clamp, Tensor.repeat = arithmetic.clip, shape.tile  # PyTorch's names
 

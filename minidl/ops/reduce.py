@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import describe, shape_of
+from ..arrays import describe, long_sum, shape_of
 from ..engine import Tensor, primitive
+from ..op import takes_dim
 from .arithmetic import abs, exp, where
 from .index import getitem, take_along_axis
 from .shape import Axis, as_axes, broadcast_to, concat, flip, permute, reshape
@@ -29,7 +30,7 @@ def count(shape: tuple, axis: Axis) -> int:
 @primitive
 def sum(x, axis=None, keepdims=False):
     """Sum of the elements over the axes."""
-    return np.sum(x, axis=axis, keepdims=keepdims)
+    return long_sum(np.asarray(x), axis, keepdims)
 sum.vjp(lambda g, x_shape, axis: spread(g, x_shape, axis))
 
 
@@ -38,10 +39,13 @@ def mean(x, axis=None, keepdims=False):
     """Arithmetic mean: sum / N. Raises where N = 0."""
     if count(shape_of(x), axis) == 0:
         raise ValueError("there is no element to take the mean of; is the batch empty?")
+    if shape_of(x) and x.dtype == np.float32:
+        return long_sum(x, axis, keepdims) * (1.0 / count(x.shape, axis))
     return np.mean(x, axis=axis, keepdims=keepdims)
 mean.vjp(lambda g, x_shape, axis: spread(g * (1.0 / count(x_shape, axis)), x_shape, axis))
 
 
+@takes_dim
 def var(x, axis: Axis = None, keepdims: bool = False, correction: int = 1):
     """Variance: sum((x - mean)^2) / (N - correction). As in PyTorch the default is the unbiased one, N - 1.
 
@@ -57,6 +61,7 @@ def var(x, axis: Axis = None, keepdims: bool = False, correction: int = 1):
     return sum(deviation * deviation, axis, keepdims) * (1.0 / n)
 
 
+@takes_dim
 def std(x, axis: Axis = None, keepdims: bool = False, correction: int = 1):
     """Standard deviation, sqrt(var); its gradient is 0 where the variance is 0."""
     return root(var(x, axis, keepdims, correction))
@@ -69,6 +74,7 @@ def root(x):
 root.vjp(lambda g, out: where(out == 0, 0.0, g) / where(out == 0, 1.0, 2.0 * out))
 
 
+@takes_dim
 def norm(x, ord: float = 2, axis: Axis = None, keepdims: bool = False):
     """Vector norm (sum |x|^ord)^(1/ord) over the axes; ord may be inf. The gradient at the zero vector is 0."""
     if ord == 2:
@@ -84,11 +90,13 @@ def norm(x, ord: float = 2, axis: Axis = None, keepdims: bool = False):
     return where(total == 0, 0.0, where(total == 0, 1.0, total) ** (1.0 / ord))
 
 
+@takes_dim
 def max(x, axis: Axis = None, keepdims: bool = False):
     """Largest element; the gradient goes to the first one in scan order. NaN wins."""
     return _extreme(x, np.argmax, "max", axis, keepdims)
 
 
+@takes_dim
 def min(x, axis: Axis = None, keepdims: bool = False):
     """Smallest element; the gradient goes to the first one in scan order. NaN wins."""
     return _extreme(x, np.argmin, "min", axis, keepdims)
@@ -108,16 +116,19 @@ def _extreme(x, arg, name: str, axis: Axis, keepdims: bool):
     return reshape(best, tuple(1 if i in axes else n for i, n in enumerate(shape))) if keepdims else best
 
 
+@takes_dim
 def argmax(x, axis: int | None = None, keepdims: bool = False) -> np.ndarray:
     """Place of the first largest element, as an integer array (it has no derivative)."""
     return np.argmax(np.asarray(x), axis=axis, keepdims=keepdims)
 
 
+@takes_dim
 def argmin(x, axis: int | None = None, keepdims: bool = False) -> np.ndarray:
     """Place of the first smallest element, as an integer array (it has no derivative)."""
     return np.argmin(np.asarray(x), axis=axis, keepdims=keepdims)
 
 
+@takes_dim
 def prod(x, axis: Axis = None, keepdims: bool = False):
     """Product of the elements. Multiplied pairwise, so that derivatives of any order are right where elements are 0."""
     shape = shape_of(x)
@@ -140,6 +151,7 @@ def _cumsum(x, axis):
 _cumsum.vjp(lambda g, axis: flip(_cumsum(flip(g, axis), axis), axis))
 
 
+@takes_dim
 def cumsum(x, axis: int | None = None):
     """Running sum along an axis; None flattens first."""
     return _cumsum(reshape(x, (-1,)), 0) if axis is None else _cumsum(x, *as_axes((axis,), len(shape_of(x)), "cumsum"))
@@ -156,7 +168,7 @@ def logsumexp(x, axis=None, keepdims=False):
     top = _peak(x, axis)
     top = np.where(np.isfinite(top), top, np.zeros((), top.dtype))
     with np.errstate(divide="ignore", over="ignore"):  # log(0) is -inf; beside +inf everything may overflow
-        out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+        out = np.log(long_sum(np.exp(x - top), axis, True)) + top
     return out if keepdims else np.squeeze(out, as_axes(axis, x.ndim))
 logsumexp.vjp(lambda g, out, x, axis: spread(g, x.shape, axis) * exp(x - spread(_finite(out), x.shape, axis)))
 

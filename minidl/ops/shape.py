@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import describe, shape_of, unbroadcast
+from ..arrays import common_floats, describe, shape_of, unbroadcast
 from ..engine import primitive
+from ..op import takes_dim
 from .index import getitem
 
 Axis = int | tuple[int, ...] | None
@@ -89,6 +90,7 @@ def swapaxes(x, axis1: int, axis2: int):
     return _permute(x, tuple(order))
 
 
+@takes_dim
 def squeeze(x, axis: int | tuple[int, ...] | None = None):
     """Without the axes of length 1; those named must have it."""
     shape = shape_of(x)
@@ -98,6 +100,7 @@ def squeeze(x, axis: int | tuple[int, ...] | None = None):
     return _reshape(x, tuple(n for i, n in enumerate(shape) if i not in drop))
 
 
+@takes_dim
 def unsqueeze(x, axis: int):
     """With a new axis of length 1 at this place."""
     shape = shape_of(x)
@@ -138,15 +141,10 @@ def _along(axis: int, part: slice) -> tuple:
     return (*(slice(None),) * axis, part)
 
 
-def alike(*operands) -> list:
-    """Integer operands take the dtype of the floating ones, as they do in arithmetic."""
-    floats = [x.dtype for x in operands if hasattr(x, "dtype") and x.dtype.kind == "f"]
-    return [x.astype(max(floats)) if floats and hasattr(x, "dtype") and x.dtype.kind in "iu" else x for x in operands]
-
-
+@takes_dim
 def concat(tensors, axis: int = 0):
     """Joined along an existing axis. Done pairwise, as a tree, so that many parts cost n log n."""
-    parts = alike(*tensors)
+    parts = common_floats(list(tensors))
     if not parts:
         raise ValueError("concat needs at least one tensor")
     shapes = [shape_of(p) for p in parts]
@@ -164,6 +162,7 @@ def concat(tensors, axis: int = 0):
     return parts[0]
 
 
+@takes_dim
 def stack(tensors, axis: int = 0):
     """Joined along a new axis."""
     parts = list(tensors)
@@ -172,6 +171,7 @@ def stack(tensors, axis: int = 0):
     return concat([unsqueeze(p, axis) for p in parts], axis)
 
 
+@takes_dim
 def split(x, split_size: int | Sequence[int], axis: int = 0) -> tuple:
     """Cut into parts of this length (the last may be shorter), or of these lengths."""
     ndim = len(shape_of(x))

@@ -39,7 +39,7 @@ def clip_grad_norm_(
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(
             f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be clipped; look for the operation "
-            "that made it with minidl.anomaly"
+            "that made it with minidl.detect_anomaly()"
         )
     scale = max_norm / (norm + 1e-6)
     if not scale >= 1:  # also when it is NaN

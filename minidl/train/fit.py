@@ -89,6 +89,10 @@ def fit(
     for name, given in (("loss", loss), ("optimizer", optimizer), ("model", model)):
         if isinstance(given, type):
             raise TypeError(f"{name} is the class {given.__name__}; fit needs an object: {given.__name__}(...)")
+    if not hasattr(optimizer, "param_groups"):
+        raise TypeError(f"optimizer must be one of minidl.optim, made for the parameters, not {optimizer!r:.60}")
+    if not hasattr(model, "parameters"):
+        raise TypeError(f"model must be an nn.Module, not {model!r:.60}; wrap a function in a Module of your own")
     printer = Progress(progress)
     chain = [schedule if isinstance(schedule, Schedule) else Schedule(schedule)] if schedule is not None else []
     chain += [*map(checked, callbacks), *([Clip(clip)] if clip is not None else []), printer]

@@ -33,6 +33,8 @@ def accuracy(output: Any, target: Any) -> float:
     if target.shape == output.shape:
         target = target.argmax(axis=1)
     predicted = output.argmax(axis=1)  # (N, K, ...) -> (N, ...)
+    if output.dtype.kind == "f":
+        predicted[np.isnan(output).any(axis=1)] = -1  # NaN is no answer
     if target.shape != predicted.shape:
         raise ValueError(f"accuracy of output {describe(output)} takes labels {predicted.shape} or probabilities "
                          f"{output.shape}, not target {describe(target)}")

@@ -75,7 +75,7 @@ class Run:
         return (
             f"the loss is not finite in epoch {self.epoch}, batch {self.batch} ({parts}); the learning rate is "
             f"{learning_rate(self.optimizer):g}. Try a smaller one, fit(..., clip=1.0), or inputs scaled to about unit "
-            "size, and look for NaN in the data; minidl.anomaly names the first operation that makes a NaN"
+            "size, and look for NaN in the data; minidl.detect_anomaly() names the first operation that makes a NaN"
         )
 
 
