@@ -584,11 +584,11 @@ MALFORMED = {
     "no backward": (lambda: SGD([leaf(2)]).step(), RuntimeError, r"no parameter has a gradient. Call loss.back"),
     "a later lr": (lambda: stepped(lambda p, o: o.param_groups[0].update(lr=-1)), ValueError, "lr must be >= 0"),
     "another shape": (
-        lambda: stepped(lambda p, o: setattr(p, "data", np.ones(3))), ValueError,
+        lambda: stepped(lambda p, o: setattr(p, "_array", np.ones(3))), ValueError,
         r"the gradient, float64 \(2, 3\), does not fit its parameter Tensor float64 \(3,\)",
     ),
     "another state": (
-        lambda: stepped(lambda p, o: (setattr(p, "data", np.ones(3)), setattr(p, "grad", Tensor(np.ones(3))))),
+        lambda: stepped(lambda p, o: (setattr(p, "_array", np.ones(3)), setattr(p, "grad", Tensor(np.ones(3))))),
         ValueError, r"exp_avg, float64 \(2, 3\), does not fit",
     ),
     "another dtype": (

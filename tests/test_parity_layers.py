@@ -230,14 +230,17 @@ def test_a_whole_network(training, dtype):
         close(ours(x), theirs(torch.from_numpy(x)), "value")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_initial_weights_have_torchs_bounds(seed):
-    for ours, theirs in [
-        (nn.Linear(50, 400, rng=seed), torch.nn.Linear(50, 400)),
-        (nn.Conv2d(8, 64, 5, groups=2, rng=seed), torch.nn.Conv2d(8, 64, 5, groups=2)),
-        (nn.ConvTranspose2d(8, 64, 5, groups=2, rng=seed), torch.nn.ConvTranspose2d(8, 64, 5, groups=2)),
-    ]:
-        for name in ("weight", "bias"):
-            a, b = (np.abs(getattr(layer, name).detach().numpy()) for layer in (ours, theirs))
-            np.testing.assert_allclose(a.max(), b.max(), rtol=0.1 if name == "bias" else 0.02)
-            np.testing.assert_allclose(a.mean(), b.mean(), rtol=0.15 if name == "bias" else 0.05)
+@pytest.mark.parametrize(
+    "kind, args, options",
+    [("Linear", (50, 400), {}), ("Conv2d", (8, 64, 5), {"groups": 2}), ("ConvTranspose2d", (8, 64, 5), {"groups": 2})],
+)
+def test_initial_weights_are_distributed_like_torchs(kind, args, options):
+    """Twenty layers of each: the uniform distribution has the same bound and the same mean size."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    ours = [getattr(nn, kind)(*args, **options, rng=rng) for _ in range(20)]
+    theirs = [getattr(torch.nn, kind)(*args, **options) for _ in range(20)]
+    for name in ("weight", "bias"):
+        a, b = (np.abs([getattr(layer, name).detach().numpy() for layer in layers]) for layers in (ours, theirs))
+        np.testing.assert_allclose(a.max(), b.max(), rtol=0.01)
+        np.testing.assert_allclose(a.mean(), b.mean(), rtol=0.07 if name == "bias" else 0.01)
