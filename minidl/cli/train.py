@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     classes = len(train_set.classes)
     model = models.MODELS[config["model"]](train_set.x.shape[1:], classes)
     print(
-        f"{config['model']} with {sum(p.size for p in model.parameters()):,} parameters on {config['dataset']}: "
+        f"{config['model']} with {sum(p.size for p in model.parameters()):,} parameters "
+        f"on {train_set.name.removesuffix(' train')}: "
         f"{len(train_set):,} samples to train on, {len(test_set):,} to test on"
     )
     history = _fit(model, train_set, test_set, config, out, args.resume)
