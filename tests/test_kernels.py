@@ -397,23 +397,26 @@ def test_layouts_stay_inside_their_memory():
         arguments = x_shape, w_shape, out_shape, *options
         forward, long = (layout.forward_layout(*arguments, long=long) for long in (False, True))
         for each in (forward, long, layout.backward_layout(*arguments)):
-            (p,), per_channel = each.plan, len(each.copies) * len(each.phases) * each.plan["plane"][0]
-            room = p["ins"] * per_channel
-            assert p["block"] * p["blocks"] >= p["images"]
-            for first, end, high, wide, row, col in each.sets:
-                run = ((min(p["joint"], p["block"]) - 1) * p["rows"] + high) * wide
-                tiles = -(-run // 64) * 64
-                assert tiles <= p["run"]  # a tile may compute, and throw away, up to 63 sums too many
+            tables, (p,) = each.tables, each.tables.plan
+            flat = p["ins"] * len(tables.copies) * len(tables.phases) * p["plane"]
+            assert each.units > 0 and p["block"] * p["blocks"] >= p["images"] > p["block"] * (p["blocks"] - 1)
+            if each is long:
+                assert p["chunk"] == p["ins"]  # so small that all channels are laid flat at once
+                assert each.scratch >= flat + 4 * p["gap"] and p["gap"] >= p["block"] * p["out_h"] * p["out_w"]
+            else:
+                assert each.scratch >= flat + p["split"] * p["run"] and p["split"] % 4 == 0
+            for first, end, high, wide, row, col in tables.sets:
+                run = ((p["block"] - 1) * p["rows"] + high) * wide
+                run = -(-run // 64) * 64  # sums go by 64; those too many are thrown away
+                assert run <= p["run"]
                 if end > first:
-                    last_image = (p["block"] - 1) * p["rows"] * wide
-                    assert each.places[first:end].min() >= 0
-                    assert each.places[first:end].max() + last_image + -(-high * wide // 64) * 64 <= room
-                    assert each.places[first:end].max() + tiles <= room
-                    assert 0 <= each.weights[first:end].min()
+                    assert tables.places[first:end].min() >= 0 <= tables.weights[first:end].min()
+                    assert tables.places[first:end].max() + run <= flat
+                    assert tables.weights[first:end].max() + (p["outs"] - 1) * p["w_out"] < p["w_group"]
                 assert row + (high - 1) * p["out_step_h"] < p["out_h"]
                 assert col + (wide - 1) * p["out_step_w"] < p["out_w"]
-            for pitch, left, right, source in each.copies:
-                assert 0 <= left <= right <= pitch or right == left
+            for pitch, left, right, source in tables.copies:
+                assert right == left or 0 <= left < right <= pitch
                 if right > left:
                     assert 0 <= source and source + (right - left - 1) * p["step_w"] < p["width"]
 

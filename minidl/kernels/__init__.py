@@ -226,8 +226,8 @@ def avg_pool2d_input(
 
 def _ready(who, **arrays):
     """The arrays contiguous, aligned and as read-only views, so that each kernel meets one type per float type."""
-    first = next(iter(arrays.values())).dtype
-    if first not in (np.float32, np.float64) or any(array.dtype != first for array in arrays.values()):
+    dtypes = {array.dtype for array in arrays.values()}
+    if len(dtypes) > 1 or dtypes.pop() not in _FLOATS:
         given = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
         raise TypeError(f"{who} needs float32 or float64, the same for all arrays; got {given}; convert with astype")
     return [_frozen(array) for array in arrays.values()]
@@ -282,6 +282,7 @@ def _numba_found():
         return False
 
 
+_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 _FUNCTIONS = (
     "conv2d", "conv2d_input", "conv2d_weight", "max_pool2d", "pool_gather", "pool_scatter", "avg_pool2d",
     "avg_pool2d_input",

@@ -21,36 +21,29 @@ from .registers import at, copy, lanes, shift, sixteen_sums, tile, tile_vectors
 def conv2d(x, w, b, stride, padding, dilation, groups):
     out_shape = (len(x), len(w), *conv_sizes(x.shape, w.shape, stride, padding, dilation, groups))
     layout = forward_layout(x.shape, w.shape, out_shape, stride, padding, dilation, groups)
-    return _correlate(x, w, np.zeros(len(w), x.dtype) if b is None else b, out_shape, layout)
+    bias = np.zeros(len(w), x.dtype) if b is None else b
+    return _correlate(x, w, bias, out_shape, layout, math.prod(out_shape) * w[0].size)
 
 
 def conv2d_input(g, w, x_shape, stride, padding, dilation, groups):
     layout = backward_layout(x_shape, w.shape, g.shape, stride, padding, dilation, groups)
-    return _correlate(g, w, np.zeros(x_shape[1], g.dtype), x_shape, layout)
+    return _correlate(g, w, np.zeros(x_shape[1], g.dtype), x_shape, layout, g.size * w[0].size)
 
 
 def conv2d_weight(g, x, w_shape, stride, padding, dilation, groups):
     layout = forward_layout(x.shape, w_shape, g.shape, stride, padding, dilation, groups, long=True)
-    (p,), copies, phases = layout.plan, layout.copies, layout.phases
-    fours = int(p["groups"] * -(-p["outs"] // 4))
-    shares = max(1, min(int(p["blocks"]), max(2, -(-16 // fours))))  # shares of the batch: work for up to 16 threads
-    totals = np.zeros((shares, math.prod(w_shape)))  # float64, for these sums run over the whole batch
-    gap = int(p["block"] * p["out_h"] * p["out_w"]) // 16 * 16 + 48
-    scratch = int(p["chunk"] * len(copies) * len(phases) * p["plane"]) + 4 * gap
-    args = g.reshape(-1), x.reshape(-1), totals.reshape(-1), shares, gap, *layout
-    threads.run(weigh, shares * fours, g.size * math.prod(w_shape[1:]) / 30, args, scratch, x.dtype, even_out=False)
+    totals = np.zeros((layout.shares, math.prod(w_shape)))  # float64, for these sums run over the whole batch
+    args = g.reshape(-1), x.reshape(-1), totals.reshape(-1), *layout.tables
+    products = g.size * math.prod(w_shape[1:])
+    threads.run(weigh, layout.units, products / 30, args, layout.scratch, x.dtype, even_out=False)
     return totals.sum(axis=0).astype(x.dtype).reshape(w_shape)
 
 
-def _correlate(source, w, bias, out_shape, layout):
+def _correlate(source, w, bias, out_shape, layout, products):
     out = np.empty(out_shape, source.dtype)
     bias.flags.writeable = False
-    (p,), copies, phases = layout.plan, layout.copies, layout.phases
-    units = int(p["blocks"] * p["groups"] * -(-p["outs"] // 4))
-    scratch = int(p["ins"] * len(copies) * len(phases) * p["plane"] + 4 * p["run"])
-    cost = max(out.size * w[0].size, source.size * math.prod(w.shape[2:])) / 40
-    args = source.reshape(-1), w.reshape(-1), bias, out.reshape(-1), *layout
-    threads.run(correlate, units, cost, args, scratch, source.dtype)
+    args = source.reshape(-1), w.reshape(-1), bias, out.reshape(-1), *layout.tables
+    threads.run(correlate, layout.units, products / 40, args, layout.scratch, source.dtype)
     return out
 
 
@@ -59,33 +52,32 @@ def _correlate(source, w, bias, out_shape, layout):
 
 @jit
 def correlate(x, w, bias, out, plan, copies, phases, places, weights, sets, scratch, first, last):
-    """Units first to last: each is one block of images, one group, and four of its outputs."""
+    """Units first to last: each is one block of images, one group, and `split` of its outputs."""
     p = plan[0]
-    fours, per_channel = (p.outs + 3) // 4, len(copies) * len(phases) * p.plane
+    splits, per_channel = (p.outs + p.split - 1) // p.split, len(copies) * len(phases) * p.plane
     flat, sums = scratch[: p.ins * per_channel], scratch[p.ins * per_channel :]
     flat[:] = 0  # the padding; every block writes its images to the same places
     laid = -1
     for unit in range(first, last):
-        task, four = divmod(unit, fours)
+        task, split = divmod(unit, splits)
         block, group = divmod(task, p.groups)
-        image = block * p.block
-        count = min(p.block, p.images - image)
+        image, k = block * p.block, split * p.split
+        count, outs, channel = min(p.block, p.images - image), min(p.split, p.outs - k), group * p.outs + k
         if task != laid:
             laid = task
             for c in range(p.ins):
                 lay_flat(x, p, copies, phases, image, count, group * p.ins + c, flat, c * per_channel)
-        outs, channel = min(4, p.outs - 4 * four), group * p.outs + 4 * four
         for s in range(len(sets)):
             start, end, high, across = sets[s, 0], sets[s, 1], sets[s, 2], sets[s, 3]
-            for m in range(0, count, p.joint):
-                images = min(p.joint, count - m)
-                sum_four(
-                    at(sums, 0), p.run, ((images - 1) * p.rows + high) * across,
-                    at(w, group * p.w_group + 4 * four * p.w_out), p.w_out, outs, at(bias, channel),
-                    at(flat, m * p.rows * across), at(places, start), at(weights, start), end - start,
-                )  # fmt: skip
-                for k in range(outs):
-                    pick_up(sums, k * p.run, out, p, image + m, images, channel + k, sets[s])
+            taps = max(1, (end - start) // p.ins * p.chunk)
+            for i in range(0, ((count - 1) * p.rows + high) * across, 64):
+                for t in range(start, max(end, start + 1), taps):
+                    sum_sixty_four(
+                        at(sums, i), p.run, at(w, group * p.w_group + k * p.w_out), p.w_out, outs, at(bias, channel),
+                        t > start, at(flat, i), at(places, t), at(weights, t), min(taps, end - t),
+                    )  # fmt: skip
+            for j in range(outs):
+                pick_up(sums, j * p.run, out, p, image, count, channel + j, sets[s])
 
 
 @part
@@ -117,31 +109,38 @@ def lay_flat(x, p, copies, phases, image, count, channel, flat, start):
 
 
 @part
-def sum_four(sums, run, n, w, w_out, outs, bias, flat, places, weights, taps):
-    """sums[k run + i] = bias[k] + sum over taps of w[k w_out + weights[tap]] * flat[places[tap] + i], i < n, four k.
+def sum_sixty_four(sums, run, w, w_out, outs, bias, more, flat, places, weights, taps):
+    """sums[k run + i] = bias[k] + sum over taps of w[k w_out + weights[tap]] * flat[places[tap] + i], for 64 i.
 
-    All arrays are pointers. Where there are fewer than four outputs the last is computed again.
+    Outputs k go in fours; where one is missing the last is computed again. With `more`, what is in sums takes the place
+    of the bias. All arrays are pointers.
     """
     width = tile_vectors() * lanes(flat)
     acc = tile(flat)
     acc1, acc2, acc3 = shift(acc, width), shift(acc, 2 * width), shift(acc, 3 * width)
-    w1, w2, w3 = shift(w, min(1, outs - 1) * w_out), shift(w, min(2, outs - 1) * w_out), shift(w, (outs - 1) * w_out)
-    b0, b1, b2, b3 = bias[0], bias[min(1, outs - 1)], bias[min(2, outs - 1)], bias[outs - 1]
-    for start in range(0, n, width):
-        for i in range(width):
-            acc[i], acc1[i], acc2[i], acc3[i] = b0, b1, b2, b3
-        for t in range(taps):
-            x, v = shift(flat, start + places[t]), weights[t]
-            v0, v1, v2, v3 = w[v], w1[v], w2[v], w3[v]
-            for i in range(width):
-                acc[i] += v0 * x[i]
-                acc1[i] += v1 * x[i]
-                acc2[i] += v2 * x[i]
-                acc3[i] += v3 * x[i]
-        to = shift(sums, start)
-        for k in range(4):
-            for i in range(width):
-                to[k * run + i] = acc[k * width + i]
+    for k in range(0, outs, 4):
+        k1, k2, k3 = min(k + 1, outs - 1), min(k + 2, outs - 1), min(k + 3, outs - 1)
+        w0, w1, w2, w3 = shift(w, k * w_out), shift(w, k1 * w_out), shift(w, k2 * w_out), shift(w, k3 * w_out)
+        for start in range(0, 64, width):
+            to = shift(sums, k * run + start)
+            if more:
+                for j in range(4):
+                    for i in range(width):
+                        acc[j * width + i] = to[j * run + i]
+            else:
+                for i in range(width):
+                    acc[i], acc1[i], acc2[i], acc3[i] = bias[k], bias[k1], bias[k2], bias[k3]
+            for t in range(taps):
+                x, v = shift(flat, start + places[t]), weights[t]
+                v0, v1, v2, v3 = w0[v], w1[v], w2[v], w3[v]
+                for i in range(width):
+                    acc[i] += v0 * x[i]
+                    acc1[i] += v1 * x[i]
+                    acc2[i] += v2 * x[i]
+                    acc3[i] += v3 * x[i]
+            for j in range(4):
+                for i in range(width):
+                    to[j * run + i] = acc[j * width + i]
 
 
 @part
@@ -168,11 +167,11 @@ def pick_up(sums, start, out, p, image, count, channel, part):
 
 
 @jit
-def weigh(g, x, totals, shares, gap, plan, copies, phases, places, weights, sets, scratch, first, last):
+def weigh(g, x, totals, plan, copies, phases, places, weights, sets, scratch, first, last):
     """Units first to last: each is one share of the batch, one group, four of its filters; totals (shares, O, T)."""
     p = plan[0]
     fours, per_channel = (p.outs + 3) // 4, len(copies) * len(phases) * p.plane
-    n, filters, per_filter = p.out_h * p.out_w, p.groups * p.outs, len(places) // p.ins
+    n, filters, per_filter, gap = p.out_h * p.out_w, p.groups * p.outs, len(places) // p.ins, p.gap
     flat, y = at(scratch, 0), at(scratch, p.chunk * per_channel)
     scratch[:] = 0  # the padding
     vector = lanes(scratch)
@@ -187,7 +186,7 @@ def weigh(g, x, totals, shares, gap, plan, copies, phases, places, weights, sets
         end = min(fours, begin + last - first)
         first += end - begin
         share, group = divmod(task, p.groups)
-        for block in range(share * p.blocks // shares, (share + 1) * p.blocks // shares):
+        for block in range(share * p.blocks // p.shares, (share + 1) * p.blocks // p.shares):
             image = block * p.block
             count = min(p.block, p.images - image)
             for c0 in range(0, p.ins, p.chunk):

@@ -44,7 +44,7 @@ def pool_output_size(
     return places
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def conv_sizes(x_shape, w_shape, stride, padding, dilation, groups) -> tuple[int, int]:
     """(Ho, Wo) of a convolution; ValueError where the shapes do not fit together or no output is left."""
     if len(x_shape) != 4 or len(w_shape) != 4:
@@ -60,7 +60,7 @@ def conv_sizes(x_shape, w_shape, stride, padding, dilation, groups) -> tuple[int
     return _check_outputs("conv2d", x_shape, tuple(conv_output_size(*pair) for pair in pairs), w_shape[2:], padding)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def pool_sizes(x_shape, kernel, stride, padding, dilation, ceil_mode) -> tuple[int, int]:
     """(Ho, Wo) of a pooling; ValueError where no output is left or some window would hold no input at all."""
     if len(x_shape) != 4:

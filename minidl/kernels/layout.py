@@ -26,18 +26,26 @@ from typing import NamedTuple
 import numpy as np
 
 PLAN = np.dtype([(name, np.int64) for name in (
-    "images", "block", "blocks", "joint",  # images in all, laid flat at once, the number of such blocks; in one run
-    "groups", "ins", "outs", "chunk",  # groups, channels of source and output in each, channels laid flat at once
+    "images", "block", "blocks",  # images in all, laid flat at once, and the number of such blocks
+    "groups", "ins", "outs", "chunk", "split",  # groups, channels of source and output in each; ins and outs at once
     "height", "width", "before", "step_h", "step_w",  # the source, zero rows before it, its stride
     "rows", "plane",  # rows from one image of a block to the next; room for one phase of one copy
     "out_h", "out_w", "out_step_h", "out_step_w",  # the output, and the stride between places of one phase of it
-    "w_out", "w_group", "run",  # steps in the filters to the next output and the next group; longest run of sums
+    "w_out", "w_group", "run",  # steps in the filters to the next output and the next group; room for a run of sums
+    "shares", "gap",  # for the gradient of the filters: shares of the batch, room for a row of g
 )])  # fmt: skip
 
 
 class Layout(NamedTuple):
-    """A geometry as the kernels read it: read-only int64 arrays."""
+    """A geometry as the kernels read it, in read-only int64 arrays; and how much work and memory that is."""
 
+    tables: Tables
+    units: int  # blocks or shares of the batch x groups x fours of outputs
+    scratch: int  # numbers
+    shares: int
+
+
+class Tables(NamedTuple):
     plan: np.ndarray  # (1,) record of PLAN
     copies: np.ndarray  # (J, 4): pitch of the copy's rows, first column and end of its data, source of that column
     phases: np.ndarray  # (F,): the row phases that taps read
@@ -69,7 +77,7 @@ def _backward(size, kernel, places, stride, padding, dilation):
     return _Axis(outputs, taps, 1)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def forward_layout(x_shape, w_shape, out_shape, stride, padding, dilation, groups, long=False) -> Layout:
     """The layout in which `conv2d` reads x; with `long` the one for `conv2d_weight`."""
     axes = zip(x_shape[2:], w_shape[2:], out_shape[2:], stride, padding, dilation, strict=True)
@@ -78,7 +86,7 @@ def forward_layout(x_shape, w_shape, out_shape, stride, padding, dilation, group
     return _layout(down, across, x_shape, out_shape, w_shape, groups, (1, 1), w_in, w_out, long)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def backward_layout(x_shape, w_shape, out_shape, stride, padding, dilation, groups) -> Layout:
     """The layout in which `conv2d_input` reads g."""
     axes = zip(x_shape[2:], w_shape[2:], out_shape[2:], stride, padding, dilation, strict=True)
@@ -89,7 +97,7 @@ def backward_layout(x_shape, w_shape, out_shape, stride, padding, dilation, grou
 
 def _layout(down, across, source, out, w_shape, groups, out_step, w_in, w_out, long=False):
     (images, ins, height, width), pitches = source, [places for places, _ in across.outputs]
-    ins //= groups
+    ins, outs = ins // groups, out[1] // groups
     before = max([0, *(-start for *_, start in down.taps)])
     rows = _rows(down, height, before)
     copies = [_copy(pitches[phase], start, across.step, width) for _, phase, start in across.taps]
@@ -97,16 +105,16 @@ def _layout(down, across, source, out, w_shape, groups, out_step, w_in, w_out, l
 
     high, wide = max(places for places, _ in down.outputs), max(pitches)
     image, flat = high * wide, max(1, rows * wide * len(copies) * len(phases))
-    # Small images share a run of sums, where that leaves fewer sums unused.
-    joint = max(range(1, max(1, min(images, 16)) + 1), key=lambda n: n * image / _tiles((n - 1) * rows * wide + image))
-    # A block shares the weights on their way to the processor. Laid flat it must stay in the second-level cache.
-    block = max(1, min(images, 1024 // image))
-    chunk = max(1, min(ins, 2**17 // (flat * block))) if long else ins
-    block = block if long else max(joint, min(block, 2**17 // (flat * ins)) // joint * joint)
-    block = max(1, -(-images // max(1, -(-images // block))))  # blocks of equal size
-    run = _tiles((joint - 1) * rows * wide + image) + 64
-    reach = max([0, *((start + before) // down.step for *_, start in down.taps)])
-    plane = (block - 1) * rows * wide + max(rows * wide, reach * wide + run)
+    reach = max([0, *((start + before) // down.step for *_, start in down.taps)]) * wide
+    if long:  # runs long enough to be worth their start; as many channels as stay in the second-level cache
+        block = _even(images, min(images, 768 // image))
+        chunk = min(ins, 2**17 // (flat * block))
+    else:  # as many images as leave fewest sums unused; as many channels as stay in the first-level cache
+        used = {n: n * image / _tiles((n - 1) * rows * wide + image) for n in range(1, max(1, min(images, 16)) + 1)}
+        block = _even(images, max(used, key=used.get))
+        chunk = min(ins, 3500 // (len(copies) * len(phases) * (64 + reach) or 1))
+    chunk, run = max(1, chunk), _tiles((block - 1) * rows * wide + image) + 64
+    plane = (block - 1) * rows * wide + max(rows * wide, reach + run)
     plane = (plane // 16 | 1) * 16 + 16  # whole cache lines, and not a power of two: channels spread over the cache
 
     def place(start, k, pitch):
@@ -126,16 +134,24 @@ def _layout(down, across, source, out, w_shape, groups, out_step, w_in, w_out, l
                 taps.append((channels + np.array(pairs, np.int64).reshape(-1, 2)).reshape(-1, 2))
                 sets.append((count, count + len(taps[-1]), high, wide, row, col))
                 count += len(taps[-1])
+    blocks, fours = -(-images // block), -(-outs // 4)
+    # Work for 16 threads: shares of the batch for the filters, few outputs at once for a small batch.
+    shares = max(1, min(blocks, max(2, -(-16 // (groups * fours)))))
+    split = 4 * max(1, fours * blocks * groups // 16) if blocks * groups < 16 else 4 * fours
+    gap = block * image // 16 * 16 + 48
     plan = (
-        images, block, -(-images // block), joint, groups, ins, out[1] // groups, chunk, height, width, before,
-        down.step, across.step, rows, plane, *out[2:], *out_step, w_out, math.prod(w_shape) // groups, run,
+        images, block, blocks, groups, ins, outs, chunk, split, height, width, before, down.step, across.step,
+        rows, plane, *out[2:], *out_step, w_out, math.prod(w_shape) // groups, run, shares, gap,
     )  # fmt: skip
     places, weights = np.concatenate(taps).T.copy()
+    per_channel = len(copies) * len(phases) * plane
+    scratch = chunk * per_channel + 4 * gap if long else ins * per_channel + split * run
+    units = shares * groups * fours if long else blocks * groups * -(-outs // split)
     copies, phases = np.array(copies, np.int64).reshape(-1, 4), np.array(phases, np.int64)
-    layout = Layout(np.array([plan], PLAN), copies, phases, places, weights, np.array(sets))
-    for array in layout:
-        array.flags.writeable = False
-    return layout
+    tables = Tables(np.array([plan], PLAN), copies, phases, places, weights, np.array(sets))
+    for table in tables:
+        table.flags.writeable = False
+    return Layout(tables, units, scratch, shares)
 
 
 def _rows(axis, size, before):
@@ -149,6 +165,11 @@ def _copy(pitch, start, step, width):
     """Columns first to end of a copy hold data, the first one from column `source`; the others are padding."""
     first = max(0, -(start // step))
     return pitch, first, max(first, min(pitch, -((start - width) // step))), start + first * step
+
+
+def _even(count, size):
+    """A size of parts not above `size` that divides `count` as evenly as can be; at least one."""
+    return max(1, -(-count // max(1, -(-count // max(1, size)))))
 
 
 def _tiles(count: int) -> int:

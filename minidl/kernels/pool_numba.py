@@ -77,12 +77,13 @@ def _taps(sizes, places, kernel, stride, padding, dilation):
     (ho, wo), (sh, sw), width = places, stride, sizes[1]
     row, col = (first_inside(n, k, s, p, d) for _, n, k, s, p, d in axes)
     origin = np.arange(ho)[:, None] * sh * width + np.arange(wo) * sw
-    return [_frozen(table) for table in (*tables, origin.astype(np.int32), (row[:, None] * width + col).astype(np.int32))]
+    inside = row[:, None] * width + col
+    return [_frozen(table) for table in (*tables, origin.astype(np.int32), inside.astype(np.int32))]
 
 
 @lru_cache(maxsize=256)
 def _windows(sizes, places, kernel, stride, padding, count_include_pad):
-    """For rows and columns, per window: first position and end of it in the image. Then what to divide by. Read-only."""
+    """For rows and columns, per window: its first position and end in the image. Then what to divide by. Read-only."""
     tables, counts = [], []
     for size, n, k, s, p in zip(sizes, places, kernel, stride, padding, strict=True):
         start = np.arange(n) * s - p

@@ -116,7 +116,7 @@ def _scratch(count, dtype):
     size = count * dtype.itemsize
     buffer = getattr(_local, "buffer", None)
     if buffer is None or buffer.size < size:
-        buffer = np.empty(size + size // 4 + 64, np.uint8)
+        buffer = np.empty(max(size + size // 4, 2**22) + 64, np.uint8)  # from 4 MB on, NumPy asks for huge pages
         buffer = _local.buffer = buffer[-buffer.ctypes.data % 64 :]
     return buffer[:size].view(dtype)
 
