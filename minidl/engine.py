@@ -333,7 +333,7 @@ def _sweep(roots: list, retain: bool, create: bool, wanted: Collection[Node] = (
             if node in wanted:
                 results[node] = g if create else np.asarray(g)
             if node.edges is None:
-                raise _freed(node.op)
+                raise memory.freed(node.op)
             if node.watched:
                 memory.check(node.op, node.watched)
             rules = node.op.rules
@@ -345,7 +345,8 @@ def _sweep(roots: list, retain: bool, create: bool, wanted: Collection[Node] = (
                     gk = _conformed(gk, node.op, k, parent)
                 for observer in _observers:
                     observer.backward(node, k, gk)
-                receive(parent, gk, type(gk) is ndarray and gk is not g and gk.base is None and _is_new(gk, saved))
+                own = type(gk) is ndarray and gk is not g and gk.base is None and not any(gk is s for s in saved)
+                receive(parent, gk, own)
             if not retain:
                 node.edges = node.watched = None
         for key, (leaf, g, own) in leaves.items():
@@ -353,10 +354,6 @@ def _sweep(roots: list, retain: bool, create: bool, wanted: Collection[Node] = (
             hooked = _hooked(leaf, g)
             leaves[key] = (leaf, hooked, own and not leaf.hooks)  # a hook may have kept what it saw
     return leaves, results
-
-
-def _is_new(gk: ndarray, saved: tuple) -> bool:
-    return not any(gk is s for s in saved)
 
 
 def _conformed(gk, op: Op, k: int, parent: Node | Tensor):
@@ -371,13 +368,6 @@ def _conformed(gk, op: Op, k: int, parent: Node | Tensor):
             )
         gk = unbroadcast(gk, parent.shape)
     return gk if gk.dtype == parent.dtype else gk.astype(parent.dtype)
-
-
-def _freed(op: Op) -> RuntimeError:
-    return RuntimeError(
-        f"backward a second time through {op.name}, whose saved values are gone: they are freed as backward proceeds. "
-        "Compute the loss again, or keep them with backward(retain_graph=True)"
-    )
 
 
 def _reconnected(node: Node, k: int, saved: tuple) -> list:

@@ -96,3 +96,11 @@ def written(op, name: str, array: np.ndarray) -> RuntimeError:
         f"'{name}' of {op.name}, {describe(array)}, was written to between forward and backward; its gradient would be "
         "wrong. Call backward() before changing values (an optimiser's step, an in-place operation), or use a copy"
     )
+
+
+def freed(op) -> RuntimeError:
+    """The error for a second backward through a graph that the first one has let go of."""
+    return RuntimeError(
+        f"backward a second time through {op.name}, whose saved values are gone: they are freed as backward proceeds. "
+        "Compute the loss again, or keep them with backward(retain_graph=True)"
+    )
