@@ -48,7 +48,7 @@ def conv2d_weight(g, x, w_shape, stride, padding, dilation, groups):
     for part in _parts(len(x), per_group * groups * kh * kw * g[0, 0].size if len(x) else 1):
         columns = _columns(x[part], w_shape, stride, padding, dilation, groups)
         # (n, G, O/G, L) @ (n, G, L, K) -> (n, G, O/G, K)
-        total += (_positions(g[part], groups) @ columns.swapaxes(2, 3)).sum(axis=0)
+        total += (_positions(g[part], groups) @ columns.swapaxes(2, 3)).sum(axis=0, dtype=float)
     return total.reshape(w_shape).astype(x.dtype)
 
 
