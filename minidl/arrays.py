@@ -48,6 +48,26 @@ def as_operand(a, elementwise: bool):
     return a
 
 
+def operands(*values) -> list:
+    """What an operation computes with: arrays and plain values, everything else converted."""
+    return [a if type(a) is np.ndarray or type(a) in PLAIN else as_operand(a, False) for a in values]
+
+
+def elementwise_operands(*values) -> list:
+    """The same for an operation whose arguments broadcast; there they also get one floating dtype."""
+    dtype = None
+    for a in values:
+        if type(a) is np.ndarray:
+            if dtype is not None and a.dtype is not dtype:
+                break
+            dtype = a.dtype
+        elif type(a) not in PLAIN or type(a) is tuple:
+            break
+    else:
+        return values
+    return common_floats([as_operand(a, True) for a in values])
+
+
 def common_floats(arrays: list) -> list:
     """One floating dtype for operands, as in PyTorch: integers follow the floats, 0-d floats those with axes.
 
@@ -63,19 +83,28 @@ def common_floats(arrays: list) -> list:
     return [a.astype(widest) if w else a for a, w in zip(arrays, weak, strict=True)]
 
 
-def narrowed(out, arrays: list):
-    """What was computed from integers and Python's numbers alone is float32, where NumPy makes it float64."""
-    kinds = {a.dtype.kind for a in arrays if isinstance(a, np.ndarray)}
-    return out.astype(np.float32) if out.dtype == np.float64 and "f" not in kinds else out
+def as_result(op, out, operands: tuple) -> np.ndarray:
+    """What the forward of an operation returned, as an array: NumPy turns results without axes into scalars.
+
+    What was computed from integers and Python's numbers alone is float32, where NumPy makes it float64.
+    """
+    if type(out) is not np.ndarray:
+        if isinstance(out, tuple | list):
+            raise TypeError(f"{op.name} returned a {type(out).__name__}; a primitive returns one array")
+        out = np.asarray(out)
+    if not op.elementwise or out.dtype.char != "d":
+        return out
+    floats = any(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in operands)
+    return out if floats else out.astype(np.float32)
 
 
 def long_sum(x: np.ndarray, axis=None, keepdims: bool = False):
     """np.sum that keeps its accuracy: NumPy adds float32 up row by row unless the last axis is summed as well."""
-    if x.dtype == np.float32 and axis is not None:
+    if axis is not None and x.size > 4096 and x.dtype.char == "f":
         axes = {a % x.ndim for a in (axis if isinstance(axis, tuple) else (operator.index(axis),))}
         if x.ndim - 1 not in axes and math.prod(x.shape[a] for a in axes) > 4096:
             return np.sum(x, axis=axis, keepdims=keepdims, dtype=np.float64).astype(np.float32)
-    return np.sum(x, axis=axis, keepdims=keepdims)
+    return np.add.reduce(x, axis=axis, keepdims=keepdims)  # what np.sum calls
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

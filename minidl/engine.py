@@ -22,21 +22,27 @@ youngest pending node first is a topological order: no recursion, any depth, eac
 from __future__ import annotations
 
 import functools
-import heapq
 import itertools
 import threading
 from collections.abc import Callable, Collection
+from heapq import heappop, heappush
 
 import numpy as np
 
 from . import memory
-from .arrays import PLAIN, as_array, as_operand, common_floats, describe, narrowed, read_only, shape_of, unbroadcast
+from .arrays import (
+    as_array,
+    describe,
+    read_only,
+    shape_of,
+    unbroadcast,
+)  # fmt: skip
 from .memory import Memory, memory_of
-from .mode import mode, recording
+from .mode import recording
 from .op import Op
 
 ndarray = np.ndarray
-_births = itertools.count()
+_next_birth = itertools.count().__next__
 _depositing = threading.RLock()
 _observers: list = []  # each sees every operation: .forward(op, args, result), .backward(node, k, gradient)
 
@@ -131,7 +137,7 @@ class Tensor:
                     g = leaf._grad + g if create_graph else np.asarray(leaf._grad._array + g)
                 elif not own:  # the gradient of a leaf is never a view and never shared
                     g = g.astype(g.dtype)
-                leaf._grad = g if create_graph else _tensor(g, None, False, Memory())
+                leaf._grad = g if create_graph else _tensor(g, None, False, None)
 
     def register_hook(self, hook: Callable) -> Callable[[], None]:
         """Call `hook(grad)` once this gradient is known; a tensor it returns replaces it. Returns the remover."""
@@ -154,7 +160,7 @@ class Tensor:
 
 def _tensor(array: ndarray, node: Node | None, requires_grad: bool, memory: Memory | None) -> Tensor:
     """A Tensor around an array of the library's own, without the checks and the copy."""
-    t = Tensor.__new__(Tensor)
+    t = _new_tensor(Tensor)
     t._array, t._node, t._requires_grad, t._memory = array, node, requires_grad, memory
     t._grad = t.hooks = None
     return t
@@ -168,9 +174,8 @@ class Node:
 
     __slots__ = ("birth", "dtype", "edges", "hooks", "op", "shape", "watched")
 
-    def __init__(self, op: Op, out: ndarray, edges: list) -> None:
-        self.op, self.edges, self.watched, self.hooks = op, edges, None, None
-        self.shape, self.dtype, self.birth = out.shape, out.dtype, next(_births)
+
+_new_tensor, _new_node = Tensor.__new__, Node.__new__  # without a call of __init__: these are made by the thousand
 
 
 def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> Callable:
@@ -189,63 +194,27 @@ def primitive(forward: Callable | None = None, *, elementwise: bool = False) -> 
     """
     if forward is None:
         return functools.partial(primitive, elementwise=elementwise)
-    op = Op(forward, elementwise)
-    arity = len(op.params)
+    return Op(forward, elementwise, Tensor=Tensor, record=_record).apply
 
-    @functools.wraps(forward)
-    def apply(*args, **kwargs):
-        if kwargs or len(args) != arity:
-            args = op.bind(args, kwargs)
-        arrays, live, tensors, watch, odd = [], [], False, False, False
-        for a in args:
-            if isinstance(a, Tensor):
-                tensors = True
-                if a._requires_grad:
-                    live.append((len(arrays), a))
-                    if a._memory is not None:
-                        watch = True
-                else:
-                    watch = True
-                a = a._array
-            elif type(a) is ndarray:
-                watch = True
-            elif type(a) not in PLAIN or (elementwise and type(a) is tuple):
-                odd = watch = True
-            arrays.append(a)
-        if tensors and odd:
-            arrays = [as_operand(a, elementwise) for a in arrays]
-        if tensors and watch and elementwise:
-            arrays = common_floats(arrays)
-        try:
-            out = forward(*arrays)
-        except (IndexError, TypeError, ValueError) as error:
-            raise op.explained(error, arrays) from error
-        if not tensors:
-            return out
-        if type(out) is not ndarray:
-            if isinstance(out, tuple | list):
-                raise TypeError(f"{op.name} returned a {type(out).__name__}; a primitive returns one array")
-            out = np.asarray(out)
-        if watch and elementwise:
-            out = narrowed(out, arrays)
-        if live and mode.recording:
-            shapes = [getattr(a, "shape", ()) for a in arrays] if op.wants_shapes else ()
-            values = (out, *arrays, *shapes)
-            node = Node(op, out, [(k, a._node or a, op.picks[k](values)) for k, a in live])
-            if watch:
-                node.watched = memory.watch(op, args, live)
-            result = _tensor(out, node, True, None)
-        else:
-            result = _tensor(out, None, False, None)
-        if out.base is not None or out is arrays[0]:
-            memory.share(result, args)
-        for observer in _observers:
-            observer.forward(op, args, result)
-        return result
 
-    apply.op = op
-    apply.vjp = op.add_rules
-    return apply
+def _record(op: Op, out: ndarray, edges: list, outside: bool, args: tuple, values: tuple) -> Tensor:
+    """The last part of every operation: a Tensor around what was computed, with its Node if somebody wants a gradient.
+
+    outside: some argument is not the result of an operation.
+    """
+    node = None
+    if edges:
+        node = _new_node(Node)
+        node.op, node.edges, node.birth, node.shape, node.dtype = op, edges, _next_birth(), out.shape, out.dtype
+        node.watched, node.hooks = memory.watch(op, args, edges) if outside else None, None
+    result = _new_tensor(Tensor)
+    result._array, result._node, result._requires_grad = out, node, node is not None
+    result._memory = result._grad = result.hooks = None
+    if (out.base is not None or out is values[0]) and (outside or not edges):
+        memory.share(result, args)
+    for observer in _observers:
+        observer.forward(op, args, result)
+    return result
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph: bool = False, allow_unused: bool = False):
@@ -314,46 +283,64 @@ def _sweep(roots: list, retain: bool, create: bool, wanted: Collection[Node] = (
     leaves: dict[int, tuple] = {}
     results: dict[Node, object] = {}
 
-    def receive(parent, g, own: bool) -> None:
-        if type(parent) is not Node:
-            before = leaves.get(id(parent))
-            leaves[id(parent)] = (parent, g, own) if before is None else (parent, before[1] + g, True)
-        elif parent in pending:
-            pending[parent] = pending[parent] + g
-        else:
-            pending[parent] = g
-            heapq.heappush(heap, (-parent.birth, parent))
-
     with recording(create):
         for t, seed in roots:
-            receive(t._node or t, seed, False)
+            if t._node is None:
+                _receive(leaves, t, seed, False)
+            elif t._node in pending:
+                pending[t._node] = pending[t._node] + seed
+            else:
+                pending[t._node] = seed
+                heappush(heap, (-t._node.birth, t._node))
         while heap:
-            node = heapq.heappop(heap)[1]
-            g = _hooked(node, pending.pop(node))
+            _, node = heappop(heap)
+            g, op, edges = pending.pop(node), node.op, node.edges
+            if node.hooks:
+                g = _hooked(node, g)
             if node in wanted:
                 results[node] = g if create else np.asarray(g)
-            if node.edges is None:
-                raise memory.freed(node.op)
+            if edges is None:
+                raise memory.freed(op)
             if node.watched:
-                memory.check(node.op, node.watched)
-            rules = node.op.rules
-            for k, parent, saved in node.edges:
+                memory.check(op, node.watched)
+            for k, parent, saved in edges:
                 if create:
                     saved = _reconnected(node, k, saved)
-                gk = rules[k](g, *saved)
+                gk = op.rules[k](g, *saved)
                 if type(gk) is not ndarray or gk.shape != parent.shape or gk.dtype is not parent.dtype:
-                    gk = _conformed(gk, node.op, k, parent)
+                    gk = _conformed(gk, op, k, parent)
                 for observer in _observers:
                     observer.backward(node, k, gk)
-                own = type(gk) is ndarray and gk is not g and gk.base is None and not any(gk is s for s in saved)
-                receive(parent, gk, own)
+                if type(parent) is not Node:
+                    _receive(leaves, parent, gk, not _shared(gk, g, saved))
+                elif parent in pending:
+                    pending[parent] = pending[parent] + gk
+                else:
+                    pending[parent] = gk
+                    heappush(heap, (-parent.birth, parent))
             if not retain:
                 node.edges = node.watched = None
         for key, (leaf, g, own) in leaves.items():
-            g = g if create else np.asarray(g)  # NumPy's sum of two 0-d arrays is none
-            hooked = _hooked(leaf, g)
-            leaves[key] = (leaf, hooked, own and not leaf.hooks)  # a hook may have kept what it saw
+            if leaf.hooks:
+                g, own = _hooked(leaf, g), False  # a hook may have kept what it saw
+            leaves[key] = (leaf, g if create else np.asarray(g), own)
     return leaves, results
+
+
+def _receive(leaves: dict, leaf: Tensor, g, own: bool) -> None:
+    """Add to the gradient of a leaf. `own`: nobody else holds this memory."""
+    before = leaves.get(id(leaf))
+    leaves[id(leaf)] = (leaf, g, own) if before is None else (leaf, before[1] + g, True)
+
+
+def _shared(gk, g, saved) -> bool:
+    """Does somebody else hold the memory of this gradient?"""
+    if gk is g or type(gk) is not ndarray or gk.base is not None:
+        return True
+    for s in saved:
+        if s is gk:
+            return True
+    return False
 
 
 def _conformed(gk, op: Op, k: int, parent: Node | Tensor):
@@ -388,6 +375,7 @@ def _reconnected(node: Node, k: int, saved: tuple) -> list:
 
 def _hooked(owner: Node | Tensor, g):
     """Show a finished gradient to the hooks; each may replace it."""
+    g = g if isinstance(g, Tensor) else np.asarray(g)  # NumPy's sum of two 0-d arrays is none
     for hook in owner.hooks or ():
         new = hook(g if isinstance(g, Tensor) else _tensor(read_only(g), None, False, None))  # others may share g
         if new is not None:

@@ -39,13 +39,8 @@ class Memory:
             whole = array.base if isinstance(array.base, np.ndarray) else array
             self.exposed, self.print = whole, fingerprint(whole)
 
-    def mark(self, array: np.ndarray) -> tuple[int, bytes | int | None]:
-        """What to remember about `array`, which lies in this memory and which backward will need."""
-        return self.version, None if self.exposed is None else fingerprint(array)
-
-    def changed(self, array: np.ndarray, mark: tuple[int, bytes | int | None]) -> bool:
-        """Has `array` been written to since `mark` was taken?"""
-        version, seen = mark
+    def changed(self, array: np.ndarray, version: int, seen: bytes | int | None) -> bool:
+        """Has `array`, which lies in this memory, been written to since it had this version and this fingerprint?"""
         if version != self.version:
             return True
         if seen is not None:
@@ -69,24 +64,30 @@ def share(result, args: tuple) -> None:
                 result._array = read_only(result._array)
 
 
-def watch(op, args: tuple, live: list) -> list[tuple]:
+def watch(op, args: tuple, edges: list) -> list[tuple]:
     """Marks of everything that the rules of this operation keep and that somebody could write to."""
     marks = []
-    for k, _ in live:
-        for place in op.keeps[k]:
+    for edge in edges:
+        for place in op.keeps[edge[0]]:
             a = args[place]
             if hasattr(a, "_memory"):
-                if memory_of(a) is not None:
-                    marks.append((op.params[place], a._array, a._memory, a._memory.mark(a._array)))
+                memory, array = a._memory or memory_of(a), a._array
+                if memory is not None:
+                    seen = None if memory.exposed is None else fingerprint(array)
+                    marks.append((op.params[place], array, memory, memory.version, seen))
             elif isinstance(a, np.ndarray) and (a.flags.writeable or a.base is not None):
-                marks.append((op.params[place], a, None, fingerprint(a)))
+                marks.append((op.params[place], a, None, None, fingerprint(a)))
     return marks
 
 
 def check(op, marks: list[tuple]) -> None:
     """Raise if something that backward is about to use was written to since the forward pass."""
-    for name, array, memory, mark in marks:
-        if fingerprint(array) != mark if memory is None else memory.changed(array, mark):
+    for name, array, memory, version, seen in marks:
+        if memory is None:
+            changed = fingerprint(array) != seen
+        else:
+            changed = (version != memory.version or memory.exposed is not None) and memory.changed(array, version, seen)
+        if changed:
             raise written(op, name, array)
 
 

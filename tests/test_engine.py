@@ -729,3 +729,35 @@ def test_derivatives_of_constants_and_of_nothing():
     assert minidl.jacobian(lambda x: x[:0], [1.0, 2.0]).shape == (0, 2)
     with minidl.no_grad():  # they record for themselves
         close(minidl.hessian(lambda x: (x**2).sum(), [1.0]), [[2.0]])
+
+
+def test_hooks_see_sums_of_scalar_gradients():
+    """NumPy's sum of two arrays without axes is a scalar, no array."""
+    x = Tensor(2.0, requires_grad=True)
+    y = x * 3.0
+    seen = []
+    for t in (x, y):
+        t.register_hook(lambda g: seen.append(g.item()))
+    (y * y + y + x).backward()
+    assert seen == [13.0, 40.0] and x.grad.item() == 40.0 and isinstance(x.grad.data, np.ndarray)
+
+
+def test_the_code_of_a_call_can_be_read_and_is_written_anew_with_new_rules():
+    @minidl.primitive
+    def double(x):
+        return 2 * x
+
+    x = Tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match="double has no derivative with respect to its argument 'x'"):
+        double(x)
+    double.vjp(lambda g: 2 * g)
+    (g,) = minidl.grad(double(x), x)
+    assert g.item() == 2.0 and "def double(x=" in double.op.source() and "isinstance(x, Tensor)" in double.op.source()
+    double.vjp(lambda g, x: 0 * x + 2 * g)  # needs x as well, so that the code differs
+    assert minidl.grad(double(x), x)[0].item() == 2.0
+
+
+@pytest.mark.parametrize("function", [lambda op: op, lambda x, x_: x, lambda *x: x, lambda x, **kw: x])
+def test_parameters_that_a_primitive_cannot_have(function):
+    with pytest.raises(TypeError, match="takes plain arguments"):
+        minidl.primitive(function)

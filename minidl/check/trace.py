@@ -147,7 +147,7 @@ def culprit(trace: Trace, order: int, check: Callable, rng: np.random.Generator)
             if (call.op, k) in seen or len(seen) > 100:
                 continue
             seen.add((call.op, k))
-            saved = call.op.picks[k](values)
+            saved = call.op.saved(k, values)
             if order == 1:
                 report = check(_rule_alone(call.op, k, arrays, saved), 1)
             else:

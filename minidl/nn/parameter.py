@@ -24,7 +24,8 @@ class Parameter(Tensor):
 
 def check_dtype(layer, x, parameter: Tensor) -> None:
     """Input and parameters of a layer have one dtype: nothing is silently computed in double precision."""
-    if getattr(x, "dtype", None) != parameter.dtype:
+    dtype = getattr(getattr(x, "_array", x), "dtype", None)
+    if dtype is not parameter._array.dtype and dtype != parameter.dtype:
         raise TypeError(
             f"{type(layer).__name__}: the input is {describe(x)}, but the parameters are {parameter.dtype}; convert "
             f"the input with x.astype('{parameter.dtype}') (NumPy makes float64 by default), or the model with "

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..arrays import common_floats, describe, shape_of
+from ..arrays import common_floats, describe, raw_of, shape_of
 from ..engine import primitive
 from .arithmetic import where
 from .index import getitem
@@ -56,21 +56,22 @@ def linear(x, weight, bias=None):
 
     x (..., in_features), weight (out_features, in_features), bias (out_features) -> (..., out_features).
     """
-    sx, sw = shape_of(x), shape_of(weight)
-    if len(sw) != 2 or not sx or sx[-1] != sw[1]:
-        images = len(sx) > 2 and len(sw) == 2 and math.prod(sx[1:]) == sw[1]
+    a, w = raw_of(x), raw_of(weight)
+    if w.ndim != 2 or not a.ndim or a.shape[-1] != w.shape[1]:
+        images = a.ndim > 2 and w.ndim == 2 and math.prod(a.shape[1:]) == w.shape[1]
         raise ValueError(
-            f"linear: input {describe(x)} has {sx[-1] if sx else 'no'} features in its last axis, but the weight "
-            f"{describe(weight)} is (out_features, in_features)"
+            f"linear: input {describe(x)} has {a.shape[-1] if a.ndim else 'no'} features in its last axis, but the "
+            f"weight {describe(weight)} is (out_features, in_features)"
             + ("; flatten the images first (nn.Flatten)" if images else "")
         )
-    if bias is not None and shape_of(bias) != sw[:1]:
-        raise ValueError(f"linear: bias {describe(bias)} must have shape {sw[:1]}, one number for each output")
-    x, weight = common_floats([x, weight])
-    if len(sx) == 2:
+    if bias is not None and raw_of(bias).shape != w.shape[:1]:
+        raise ValueError(f"linear: bias {describe(bias)} must have shape {w.shape[:1]}, one number for each output")
+    if a.dtype is not w.dtype:
+        x, weight = common_floats([x, weight])
+    if a.ndim == 2:
         return _affine(x, weight, bias)
-    rows = reshape(x, (math.prod(sx[:-1]), sx[-1]))
-    return reshape(_affine(rows, weight, bias), (*sx[:-1], sw[0]))
+    rows = reshape(x, (math.prod(a.shape[:-1]), a.shape[-1]))
+    return reshape(_affine(rows, weight, bias), (*a.shape[:-1], len(w)))
 
 
 def tril(x, diagonal: int = 0):
