@@ -10,7 +10,7 @@ dataclasses write their `__init__`. `print(minidl.mul.op.source())` shows the re
             return apply(*op.bind((x, y, *more), words))
         x_, y_ = x, y
         to_x = to_y = None
-        tensors = outside = False
+        tensors = outside = foreign = False
         if isinstance(x, Tensor):
             tensors, x_, to_x = True, x._array, x._node
             if to_x is None:
@@ -18,7 +18,7 @@ dataclasses write their `__init__`. `print(minidl.mul.op.source())` shows the re
             elif x._memory is not None:
                 outside = True
         elif type(x) not in plain:
-            outside = True
+            outside = foreign = True
         ...                                          and the same for y
         if outside and tensors:
             x_, y_ = operands(x_, y_)
@@ -39,7 +39,8 @@ dataclasses write their `__init__`. `print(minidl.mul.op.source())` shows the re
         return record(op, out, edges, outside, (x, y), (x_, y_))
 
 x_ is the plain value of x, and to_x the node or leaf that its gradient goes to. `outside`: some argument is not the
-result of an operation (or is a view of a leaf), so it may need converting, and somebody could write to it.
+result of an operation (or is a view of a leaf), so that somebody could write to it; `foreign`: some argument is neither
+a Tensor nor one of Python's own numbers. An operation that is not elementwise converts arguments only then.
 """
 
 from __future__ import annotations
@@ -47,7 +48,17 @@ from __future__ import annotations
 from inspect import Parameter
 
 REQUIRED = Parameter.empty  # stands for an argument that was not given
-INTERNAL = ("out", "op", "forward", "tensors", "outside", "edges", "more", "words")  # names that the code below uses
+INTERNAL = (
+    "out",
+    "op",
+    "forward",
+    "tensors",
+    "outside",
+    "foreign",
+    "edges",
+    "more",
+    "words",
+)  # names that the code below uses
 
 START = """\
 def {name}({signature}, *more, **words):
@@ -55,7 +66,7 @@ def {name}({signature}, *more, **words):
         return apply(*op.bind(({args}, *more), words))
     {values}, = {args},
     {receivers} = None
-    tensors = outside = False
+    tensors = outside = foreign = False
 """
 ARGUMENT = """\
     if isinstance({p}, Tensor):
@@ -65,10 +76,10 @@ ARGUMENT = """\
         elif {p}._memory is not None:
             outside = True
     elif type({p}) not in plain:
-        outside = True
+        outside = foreign = True
 """
 CALL = """\
-    if outside and tensors:
+    if {convert} and tensors:
         {values}, = operands({values},)
     try:
         out = forward({values})
@@ -76,7 +87,7 @@ CALL = """\
         raise op.explained(error, ({values},)) from error
     if not tensors:
         return out
-    if outside or type(out) is not ndarray:
+    if {convert} or type(out) is not ndarray:
         out = as_result(op, out, ({values},))
     edges = []
     if mode.recording:
@@ -105,7 +116,8 @@ def written_out(op) -> str:
         receivers=" = ".join(f"to_{p}" for p in op.params),
     )]  # fmt: skip
     lines += [ARGUMENT.format(p=p) for p in op.params]
-    lines.append(CALL.format(values=values))
+    convert = "outside" if op.elementwise else "foreign"  # leaves of several dtypes may meet in elementwise operations
+    lines.append(CALL.format(values=values, convert=convert))
     for k, p in enumerate(op.params):
         saved = "".join(f"{places[place]}, " for place in op.needs[k]) if k < len(op.rules) and op.rules[k] else None
         lines.append(REFUSAL.format(p=p, k=k) if saved is None else EDGE.format(p=p, k=k, saved=saved))

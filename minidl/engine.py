@@ -30,13 +30,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from . import memory
-from .arrays import (
-    as_array,
-    describe,
-    read_only,
-    shape_of,
-    unbroadcast,
-)  # fmt: skip
+from .arrays import as_array, describe, read_only, shape_of, unbroadcast
 from .memory import Memory, memory_of
 from .mode import recording
 from .op import Op
@@ -154,7 +148,7 @@ class Tensor:
                 f"{describe(self)} is a result (or a view of one) and cannot be written to: backward may need its "
                 "values. Make a new tensor instead, or copy it first with Tensor(t.numpy())"
             )
-        memory_of(self).version += 1
+        memory_of(self).writing(self._array)
         return self._array
 
 

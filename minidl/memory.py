@@ -6,12 +6,14 @@ concern: that of leaves (parameters, inputs), which have a `Memory` each, and Nu
 
 Library code that writes to a leaf (an optimiser's step) raises its `version`: free of cost. But `leaf.data` hands the
 array itself to the user, and NumPy tells nobody when it is written to. From then on ("exposed") fingerprints of the
-content are compared as well.
+content are compared as well, until a step finds that the user holds the array no longer.
 """
 
 from __future__ import annotations
 
+import sys
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -39,6 +41,12 @@ class Memory:
             whole = array.base if isinstance(array.base, np.ndarray) else array
             self.exposed, self.print = whole, fingerprint(whole)
 
+    def writing(self, array: np.ndarray) -> None:
+        """The library is about to write to `array`. If the user holds it no longer, contents need no comparing."""
+        self.version += 1
+        if self.exposed is array and _HOLDERS > 0 and sys.getrefcount(array) <= _HOLDERS:
+            self.exposed = None
+
     def changed(self, array: np.ndarray, version: int, seen: bytes | int | None) -> bool:
         """Has `array`, which lies in this memory, been written to since it had this version and this fingerprint?"""
         if version != self.version:
@@ -46,6 +54,21 @@ class Memory:
         if seen is not None:
             return fingerprint(array) != seen
         return self.exposed is not None and fingerprint(self.exposed) != self.print
+
+
+def _holders() -> int:
+    """What Python counts inside of `writing` if only a tensor, its Memory and the call itself hold the array."""
+
+    class Counting(Memory):
+        def writing(self, array: np.ndarray) -> int:
+            return sys.getrefcount(array) if hasattr(sys, "getrefcount") else -1
+
+    tensor, memory = SimpleNamespace(array=np.empty(0)), Counting()
+    memory.exposed = tensor.array
+    return memory.writing(tensor.array)
+
+
+_HOLDERS = _holders()
 
 
 def memory_of(t) -> Memory | None:

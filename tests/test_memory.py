@@ -365,3 +365,22 @@ def test_results_under_no_grad_are_ordinary_tensors():
     y.data[1] = 3.0
     with pytest.raises(RuntimeError, match=WRITTEN):
         loss.backward()
+
+
+def test_contents_are_compared_only_while_the_user_holds_the_array():
+    w = leaf(3)
+    seen = w.data.sum()  # looked at, and not kept
+    assert w._memory.exposed is not None and seen == w.data.sum()
+    with minidl.no_grad():
+        w -= 0.5
+    assert w._memory.exposed is None
+    for keep in (lambda: w.data, lambda: w.data[1:], lambda: w.detach().data, lambda: w.numpy()):
+        kept = keep()
+        with minidl.no_grad():
+            w -= 0.5
+        z = (w * w).sum()
+        if kept.flags.writeable:
+            kept[...] = 9.0
+            with pytest.raises(RuntimeError, match=WRITTEN):
+                z.backward()
+        del kept
