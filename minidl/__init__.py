@@ -17,7 +17,10 @@ __version__ = "0.1.0"
 
 _LAZY = {"nn", "optim", "data", "models", "train", "check", "viz", "kernels", "anomaly"}  # loaded when first used
 
-_FROM_LAZY = {"gradcheck": "check", "detect_anomaly": "anomaly", "fit": "train"}
+_FROM_LAZY = {
+    "gradcheck": "check", "detect_anomaly": "anomaly", "fit": "train", "get_num_threads": "kernels",
+    "set_num_threads": "kernels",
+}  # fmt: skip
 
 
 def __getattr__(name: str):

@@ -368,14 +368,15 @@ def test_results_under_no_grad_are_ordinary_tensors():
 
 
 def test_contents_are_compared_only_while_the_user_holds_the_array():
+    looks = (lambda t: t.data, lambda t: t.data[1:], lambda t: t.detach().data, lambda t: t.numpy())
     w = leaf(3)
     seen = w.data.sum()  # looked at, and not kept
     assert w._memory.exposed is not None and seen == w.data.sum()
     with minidl.no_grad():
         w -= 0.5
     assert w._memory.exposed is None
-    for keep in (lambda: w.data, lambda: w.data[1:], lambda: w.detach().data, lambda: w.numpy()):
-        kept = keep()
+    for look in looks:
+        kept = look(w)
         with minidl.no_grad():
             w -= 0.5
         z = (w * w).sum()

@@ -10,6 +10,8 @@ change its arithmetic, so the results are the same, bit for bit, for every numbe
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import os
 import threading
 from queue import SimpleQueue
@@ -21,6 +23,8 @@ _local = threading.local()
 _queue: SimpleQueue[_Launch] = SimpleQueue()
 _workers = 0
 _limit: int | None = None
+
+SHARED = 50_000  # nanoseconds: what takes less is not worth the launch of a second thread
 
 
 def set_num_threads(count: int) -> None:
@@ -50,13 +54,14 @@ def run(kernel, units: int, cost: float, args: tuple, scratch: int = 0, dtype=No
     `cost` is about how many nanoseconds one thread would take. A kernel that asks for `scratch` numbers of `dtype` gets
     them before `first`. More parts than threads `even_out` what a busy machine does to them, if a part starts cheaply.
     """
-    threads = min(get_num_threads(), units)
-    if threads < 2 or cost < 50_000:
+    threads = min(get_num_threads(), units, int(2 * cost / SHARED))
+    helpers = _start_workers(threads - 1)
+    if helpers < 1:
         return _call(kernel, args, scratch, dtype, 0, units)
+    threads = helpers + 1
     parts = min(units, threads * 4) if even_out and cost > 4e6 else threads
     launch = _Launch((kernel, args, scratch, dtype), [units * part // parts for part in range(parts + 1)])
-    _start_workers(threads - 1)
-    for _ in range(threads - 1):
+    for _ in range(helpers):
         _queue.put(launch)
     launch.work()
     launch.wait()
@@ -69,6 +74,7 @@ class _Launch:
         self.call, self.bounds = call, bounds
         self.next, self.left = 0, len(bounds) - 1
         self.lock, self.done, self.failure = threading.Lock(), threading.Lock(), None
+        self.context = contextvars.copy_context()  # np.errstate holds in the workers too
         self.done.acquire()
 
     def work(self):
@@ -87,22 +93,31 @@ class _Launch:
                     self.done.release()
 
     def wait(self):
-        self.done.acquire()
+        while self.left:
+            try:
+                self.done.acquire()
+            except BaseException as error:  # Ctrl-C; first let the others finish what they write
+                self.failure = error
         if self.failure is not None:
             raise self.failure
 
 
 def _start_workers(count):
+    """Have `count` workers, or as many as can be had: none in a browser, or while the interpreter shuts down."""
     global _workers
-    with _lock:
-        while _workers < count:
-            _workers += 1
-            threading.Thread(target=_serve, args=(_queue,), name="minidl-kernels", daemon=True).start()
+    if _workers < count:
+        with _lock, contextlib.suppress(RuntimeError):
+            while _workers < count:
+                threading.Thread(target=_serve, args=(_queue,), name="minidl-kernels", daemon=True).start()
+                _workers += 1
+    return min(_workers, count)
 
 
 def _serve(queue):
     while True:
-        queue.get().work()
+        launch = queue.get()
+        launch.context.copy().run(launch.work)
+        del launch  # and with it the arrays
 
 
 def _call(kernel, args, scratch, dtype, first, last):

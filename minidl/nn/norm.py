@@ -86,7 +86,7 @@ class BatchNorm1d(_BatchNorm):
     >>> nn.BatchNorm1d(1)(np.array([[1.0], [2.0], [3.0]], np.float32))
     tensor([[-1.2247],
             [ 0.    ],
-            [ 1.2247]], from=standardize)
+            [ 1.2247]], from=batch_norm)
     """
 
     shapes = {2: "(N, C)", 3: "(N, C, L)"}

@@ -25,7 +25,7 @@ _conv2d.vjp(
         _conv2d_input(g, w, None, x_shape, stride, padding, dilation, groups),
     lambda g, x, w_shape, stride, padding, dilation, groups:
         _conv2d_weight(g, x, w_shape, stride, padding, dilation, groups),
-    lambda g: sum(g, (0, 2, 3)),
+    lambda g: kernels.channel_sum(g) if isinstance(g, np.ndarray) else sum(g, (0, 2, 3)),
 )  # fmt: skip
 
 

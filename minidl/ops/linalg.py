@@ -6,49 +6,52 @@ import math
 
 import numpy as np
 
+from .. import kernels
 from ..arrays import common_floats, describe, raw_of, shape_of
 from ..engine import primitive
 from .arithmetic import where
 from .index import getitem
 from .reduce import sum
-from .shape import broadcast_to, permute, reshape, swapaxes, unsqueeze
+from .shape import broadcast_to, permute, reshape, unsqueeze
 
 
 @primitive
 def _matmul(x, y):
-    return np.matmul(x, y)
-_matmul.vjp(lambda g, y: _matmul(g, swapaxes(y, -1, -2)), lambda g, x: _matmul(swapaxes(x, -1, -2), g))
+    return kernels.matmul(x, y)
+_matmul.vjp(lambda g, y: _matmul(g, y.mT), lambda g, x: _matmul(x.mT, g))
 
 
 def matmul(x, y):
     """Matrix product x @ y: (..., N, K) @ (..., K, M) -> (..., N, M); vectors and batch axes as in NumPy."""
-    sx, sy = shape_of(x), shape_of(y)
-    if not sx or not sy or sx[-1] != sy[-2 if len(sy) > 1 else 0]:
+    a, b = raw_of(x), raw_of(y)
+    if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
         raise ValueError(
             f"matmul: {describe(x)} @ {describe(y)}: the last axis of the first must be as long as the "
-            f"{'second to last' if len(sy) > 1 else 'only'} axis of the second; is one of them transposed?"
+            f"{'second to last' if b.ndim > 1 else 'only'} axis of the second; is one of them transposed?"
         )
-    x, y = common_floats([x, y])
-    if len(sx) == 1 or len(sy) == 1:  # a vector is a row on the left, a column on the right
-        rows = unsqueeze(x, 0) if len(sx) == 1 else x
-        out = matmul(rows, unsqueeze(y, 1) if len(sy) == 1 else y)
-        shape = out.shape[: -2 if len(sx) == 1 else -1] + (out.shape[-1:] if len(sy) > 1 else ())
+    if a.dtype is not b.dtype:
+        x, y = common_floats([x, y])
+    if a.ndim == 1 or b.ndim == 1:  # a vector is a row on the left, a column on the right
+        rows = unsqueeze(x, 0) if a.ndim == 1 else x
+        out = matmul(rows, unsqueeze(y, 1) if b.ndim == 1 else y)
+        shape = out.shape[: -2 if a.ndim == 1 else -1] + (out.shape[-1:] if b.ndim > 1 else ())
         return reshape(out, shape)
-    if sx[:-2] != sy[:-2]:
-        if any(a != b and 1 not in (a, b) for a, b in zip(sx[-3::-1], sy[-3::-1], strict=False)):
+    if a.shape[:-2] != b.shape[:-2]:
+        lead = zip(a.shape[-3::-1], b.shape[-3::-1], strict=False)
+        if any(n != m and 1 not in (n, m) for n, m in lead):
             raise ValueError(f"matmul: {describe(x)} @ {describe(y)}: the axes before the last two do not broadcast")
-        batch = np.broadcast_shapes(sx[:-2], sy[:-2])
-        x, y = broadcast_to(x, batch + sx[-2:]), broadcast_to(y, batch + sy[-2:])
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        x, y = broadcast_to(x, batch + a.shape[-2:]), broadcast_to(y, batch + b.shape[-2:])
     return _matmul(x, y)
 
 
 @primitive
 def _affine(x, weight, bias):
-    out = x @ weight.T  # (N, I) @ (I, O) -> (N, O)
+    out = kernels.matmul(x, weight.T)  # (N, I) @ (I, O) -> (N, O)
     if bias is not None:
         out += bias
     return out
-_affine.vjp(lambda g, weight: g @ weight, lambda g, x: g.T @ x, lambda g: sum(g, 0))
+_affine.vjp(lambda g, weight: _matmul(g, weight), lambda g, x: _matmul(g.T, x), lambda g: sum(g, 0))
 
 
 def linear(x, weight, bias=None):

@@ -20,6 +20,7 @@ from .loss_checks import (
     class_weights,
     constant,
     inverse_total,
+    plain_labels,
     reduce_losses,
     rows_of,
 )
@@ -28,10 +29,45 @@ from .shape import reshape
 
 
 @primitive
-def _cross_entropy(x, q, logp, summed):
+def _cross_entropy(x, found):
+    return found[0]
+_cross_entropy.vjp(lambda g, x, found: _slope(x, *found[1:]) * (g * found[2]))
+
+
+def _entropy_of_classes(x: np.ndarray, labels: np.ndarray, share: float) -> tuple:
+    """Of logits x (N, C): share sum_n -log p[n, labels[n]] with p = softmax(x), and what its derivative needs, which is
+    share (p - one_hot): (loss, p - one_hot, share, flat places of the ones).
+
+    A few classes come first in memory, so that every step runs along contiguous samples; many are added up in pairs.
+    """
+    n, c = x.shape
+    y = x.T.copy(order="C" if c <= 64 else "F")
+    y -= np.maximum.reduce(y)
+    places = labels * n + np.arange(n) if c <= 64 else labels + np.arange(0, n * c, c)
+    flat = y.ravel(order="K")
+    losses = flat[places]
+    np.exp(y, out=y)
+    total = np.add.reduce(y)
+    y /= total
+    flat[places] -= 1
+    losses -= np.log(total, out=total)
+    return np.add.reduce(losses) * -share, y.T, share, places
+
+
+def _slope(x, slope, share, places):
+    """softmax(x) - one_hot: for derivatives of derivatives computed from x, else as forward has found it."""
+    if not isinstance(x, Tensor):
+        return slope
+    one_hot = np.zeros_like(slope)
+    one_hot.ravel(order="K")[places] = 1
+    return softmax(x, 1) - one_hot
+
+
+@primitive
+def _soft_cross_entropy(x, q, logp, summed):
     terms = np.multiply(q, logp, out=np.zeros_like(logp), where=q != 0)  # 0 log 0 = 0
     return -np.sum(terms) if summed else -np.sum(terms, axis=1)
-_cross_entropy.vjp(
+_soft_cross_entropy.vjp(
     lambda g, x, q, logp: reshape(g, (-1, 1)) * (_probabilities(x, logp) * sum(q, 1, True) - q),
     lambda g, x, logp: reshape(g, (-1, 1)) * -_log_probabilities(x, logp),
 )
@@ -70,6 +106,11 @@ def cross_entropy(
     x, raw = rows_of("cross_entropy", input), raw_of(input)
     if reduction == "mean" and not raw.size:
         raise ValueError(f"cross_entropy: the mean over an empty batch, {describe(input)}, is undefined")
+    if weight is None and not label_smoothing and reduction != "none":
+        labels = plain_labels(target, raw, ignore_index)
+        if labels is not None:  # nearly always: the short way
+            share = 1.0 / len(labels) if reduction == "mean" else 1.0
+            return _cross_entropy(x, _entropy_of_classes(raw_of(x), labels, share))
     weight = class_weights("cross_entropy", weight, raw)
     if shape_of(target) == raw.shape and raw_of(target).dtype.kind == "f":
         if ignore_index >= 0:
@@ -89,7 +130,7 @@ def cross_entropy(
         q.flags.writeable = False
     logp = log_softmax(raw_of(x), 1)
     logp.flags.writeable = False
-    losses = _cross_entropy(x, q, logp, reduction != "none")
+    losses = _soft_cross_entropy(x, q, logp, reduction != "none")
     return losses if reduction != "none" else reshape(losses, raw.shape[:1] + raw.shape[2:])
 
 
@@ -102,11 +143,13 @@ def nll_loss(input, target, weight=None, ignore_index: int = -100, reduction: st
     check_reduction("nll_loss", reduction)
     x, raw = rows_of("nll_loss", input), raw_of(input)
     weight = class_weights("nll_loss", weight, raw)
-    labels, _, counts = class_numbers("nll_loss", target, raw, ignore_index, weight)
-    losses = reshape(take_along_axis(x, labels[:, None], 1), (-1,)) * -counts
+    labels, counts = plain_labels(target, raw, ignore_index) if weight is None else None, None
+    if labels is None:
+        labels, _, counts = class_numbers("nll_loss", target, raw, ignore_index, weight)
+    losses = -reshape(take_along_axis(x, labels[:, None], 1), (-1,)) * (1.0 if counts is None else counts)
     if reduction == "none":
         return reshape(losses, raw.shape[:1] + raw.shape[2:])
-    return reduce_losses("nll_loss", losses, reduction, inverse_total(counts))
+    return reduce_losses("nll_loss", losses, reduction, None if counts is None else inverse_total(counts))
 
 
 @primitive(elementwise=True)

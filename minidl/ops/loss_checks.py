@@ -7,9 +7,8 @@ import math
 import numpy as np
 
 from ..arrays import as_array, describe, raw_of, shape_of
-from ..engine import Tensor
-from .reduce import mean, sum
-from .shape import permute, reshape
+from ..engine import Tensor, primitive
+from .shape import broadcast_to, permute, reshape
 
 
 def check_reduction(name: str, reduction: str) -> None:
@@ -23,10 +22,17 @@ def reduce_losses(name: str, losses, reduction: str, share: float | None = None)
     if reduction == "none":
         return losses
     if reduction == "sum":
-        return sum(losses)
-    if not np.size(raw_of(losses)):
+        return _total(losses, 1.0)
+    size = raw_of(losses).size
+    if not size:
         raise ValueError(f"{name}: the mean over an empty batch is undefined; skip it, or use reduction='sum'")
-    return mean(losses) if share is None else sum(losses) * share
+    return _total(losses, 1.0 / size if share is None else share)
+
+
+@primitive
+def _total(losses, share):
+    return np.sum(losses) * share
+_total.vjp(lambda g, losses_shape, share: broadcast_to(g * share, losses_shape))
 
 
 def rows_of(name: str, x):
@@ -38,6 +44,16 @@ def rows_of(name: str, x):
         return x
     rows = permute(x, (0, *range(2, len(shape)), 1))
     return reshape(rows, (shape[0] * math.prod(shape[2:]), shape[1]))
+
+
+def plain_labels(target, input: np.ndarray, ignore_index: int) -> np.ndarray | None:
+    """Class numbers as a flat array; None if anything about them asks for a closer look: `class_numbers`."""
+    labels, shape = raw_of(target), input.shape
+    if ignore_index >= 0 or labels.dtype.kind not in "iu" or labels.shape != shape[:1] + shape[2:] or not labels.size:
+        return None
+    labels = labels.reshape(-1).astype(np.intp, copy=False)
+    in_range = np.maximum.reduce(labels.view(np.uintp)) < shape[1]  # as unsigned, negative numbers are very large
+    return labels if in_range else None
 
 
 def class_numbers(name: str, target, input: np.ndarray, ignore_index: int | None, weight: np.ndarray | None) -> tuple:

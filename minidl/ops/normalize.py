@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 
-from ..arrays import describe, raw_of, shape_of, unbroadcast
+from .. import kernels
+from ..arrays import describe, raw_of, shape_of
 from ..engine import Tensor, primitive
-from .reduce import count, mean
+from .reduce import count, mean, sum
 from .shape import reshape
 
 
 @primitive
-def _standardize(x, weight, bias, centre, inverse, axis, eps):
-    out = x - centre
-    out *= inverse
-    if weight is not None:
-        out *= weight
-    if bias is not None:
-        out += bias
-    return out
-_standardize.vjp(
-    lambda g, x, weight, centre, inverse, axis, eps: _to_input(g, x, weight, centre, inverse, axis, eps),
-    lambda g, x, weight_shape, centre, inverse, axis, eps:
-        unbroadcast(g * _standardized(x, centre, inverse, axis, eps)[0], weight_shape),
-    lambda g, bias_shape: unbroadcast(g, bias_shape),
-)  # fmt: skip
+def _standardize(x, axis, eps):
+    return _standardized(x, axis, eps)[0]
+_standardize.vjp(lambda g, x, axis, eps: _to_input(g, *_standardized(x, axis, eps), axis))
 
 
-def _to_input(g, x, weight, centre, inverse, axis, eps):
+def _standardized(x, axis, eps) -> tuple:
+    """(x - mean) / sqrt(variance + eps), and 1 / sqrt(variance + eps)."""
+    deviation = x - mean(x, axis, True)
+    inverse = (mean(deviation * deviation, axis, True) + eps) ** -0.5
+    return deviation * inverse, inverse
+
+
+def _to_input(g, out, inverse, axis):
     """Mean and variance depend on x too: what they take back are the two means."""
-    out, inverse = _standardized(x, centre, inverse, axis, eps)
-    g = g if weight is None else g * weight
     return (g - mean(g, axis, True) - out * mean(g * out, axis, True)) * inverse
-
-
-def _standardized(x, centre, inverse, axis, eps) -> tuple:
-    """(x - centre) * inverse, and inverse.
-
-    The forward pass has computed the two statistics, as arrays. Where x is a Tensor the derivative itself is being
-    differentiated, and they have to be functions of x again.
-    """
-    if isinstance(x, Tensor):
-        centre = mean(x, axis, True)
-        deviation = x - centre
-        inverse = (mean(deviation * deviation, axis, True) + eps) ** -0.5
-        return deviation * inverse, inverse
-    return (x - centre) * inverse, inverse
-
-
-def _statistics(x: np.ndarray, axis, eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, variance with divisor N, and 1 / sqrt(variance + eps), the axes kept."""
-    centre = np.mean(x, axis=axis, keepdims=True)
-    variance = np.var(x, axis=axis, keepdims=True, mean=centre)
-    inverse = 1.0 / np.sqrt(variance + eps)
-    centre.flags.writeable = inverse.flags.writeable = False
-    return centre, variance, inverse
 
 
 def standardize(x, axis, eps: float = 1e-5):
@@ -62,8 +36,67 @@ def standardize(x, axis, eps: float = 1e-5):
 
     Derivatives of any order are exact, mean and variance included. Source: Ioffe and Szegedy 2015.
     """
-    centre, _, inverse = _statistics(raw_of(x), axis, eps)
-    return _standardize(x, None, None, centre, inverse, axis, eps)
+    return _standardize(x, axis, eps)
+
+
+@primitive
+def _batch_norm(x, weight, bias, call):
+    return call.forward(x, weight, bias)
+_batch_norm.vjp(
+    lambda g, x, weight, call: call.to_input(g, x, weight),
+    lambda g, x, call: call.to_weight(g, x),
+    lambda g, call: call.to_bias(g),
+)  # fmt: skip
+
+
+class _BatchNorm:
+    """One call of batch norm: its statistics, found in the batch or given, and how gradients pass through it.
+
+    Plain arrays go to the kernels. Tensors, which come where a derivative is itself differentiated, meet the formulas;
+    there the statistics of the batch are functions of x again.
+    """
+
+    def __init__(self, ndim: int, eps: float, mean=None, inverse=None) -> None:
+        self.axis, self.per_channel = (0, *range(2, ndim)), (1, -1) + (1,) * (ndim - 2)
+        self.eps, self.training = eps, mean is None
+        self.mean, self.variance, self.inverse = mean, None, inverse
+        self.left = lambda: None, None, None  # g, and the gradients to weight and bias that belong to it
+
+    def forward(self, x, weight, bias):
+        if not self.training:
+            return kernels.normalize(x, self.mean, self.inverse, weight, bias)
+        out, mean, variance = kernels.batch_norm(x, weight, bias, self.eps)
+        if self.mean is None:  # a check may compute the same call again, for another x
+            self.mean, self.variance, self.inverse = mean, variance, 1.0 / np.sqrt(variance + self.eps)
+        return out
+
+    def to_input(self, g, x, weight):
+        """The kernel finds all three gradients in one pass over g and x; the other two wait for their turn."""
+        if not isinstance(g, Tensor):
+            dx, *others = kernels.batch_norm_backward(g, x, self.mean, self.inverse, weight, self.training)
+            self.left = weakref.ref(g), *others
+            return dx
+        if weight is not None:
+            g = g * reshape(weight, self.per_channel)
+        if self.training:
+            return _to_input(g, *_standardized(x, self.axis, self.eps), self.axis)
+        return g * self.inverse.reshape(self.per_channel)
+
+    def to_weight(self, g, x):
+        if self.left[0]() is g:
+            return self.left[1]
+        if not isinstance(g, Tensor):  # x wants no gradient
+            return kernels.batch_norm_backward(g, x, self.mean, self.inverse, None, self.training)[1]
+        if self.training:
+            z, _ = _standardized(x, self.axis, self.eps)
+        else:
+            z = (x - self.mean.reshape(self.per_channel)) * self.inverse.reshape(self.per_channel)
+        return sum(g * z, self.axis)
+
+    def to_bias(self, g):
+        if self.left[0]() is g:
+            return self.left[2]
+        return sum(g, self.axis) if isinstance(g, Tensor) else kernels.channel_sum(g)
 
 
 def batch_norm(
@@ -88,24 +121,22 @@ def batch_norm(
             raise ValueError(f"batch_norm: {name} is {describe(v)}, but input {describe(x)} has {shape[1]} channels")
     if (running_mean is None) != (running_var is None) or (running_mean is None and not training):
         raise ValueError("batch_norm: give running_mean and running_var both; only with training=True both may be None")
-    per_channel = (1, -1) + (1,) * (len(shape) - 2)
-    weight, bias = (None if v is None else reshape(v, per_channel) for v in (weight, bias))
-    if not training:
-        inverse = 1.0 / np.sqrt(raw_of(running_var) + eps)
-        scale = inverse.reshape(per_channel)
-        out = (x - raw_of(running_mean).reshape(per_channel)) * (scale if weight is None else weight * scale)
-        return out if bias is None else out + bias
-    axis = (0, *range(2, len(shape)))
-    m = count(shape, axis)
+    x, weight, bias = (v if v is None or isinstance(v, Tensor) else raw_of(v) for v in (x, weight, bias))
+    if not training:  # copies: training may change the running statistics before backward
+        inverse = (1.0 / np.sqrt(raw_of(running_var) + eps)).astype(x.dtype)
+        call = _BatchNorm(len(shape), eps, raw_of(running_mean).astype(x.dtype), inverse)
+        return _batch_norm(x, weight, bias, call)
+    call = _BatchNorm(len(shape), eps)
+    m = count(shape, call.axis)
     if m < 2:
         raise ValueError(
             f"batch_norm: input {describe(x)} has {m} value(s) per channel, whose variance means nothing; train on "
             "more than one sample (drop a last batch of one), or use eval()"
         )
-    centre, variance, inverse = _statistics(raw_of(x), axis, eps)
+    out = _batch_norm(x, weight, bias, call)
     if running_mean is not None:
-        for running, batch, factor in ((running_mean, centre, 1.0), (running_var, variance, m / (m - 1.0))):
+        for running, batch, factor in ((running_mean, call.mean, 1.0), (running_var, call.variance, m / (m - 1.0))):
             kept = running._writable() if isinstance(running, Tensor) else running
             kept *= 1.0 - momentum
-            kept += (momentum * factor) * batch.reshape(-1)
-    return _standardize(x, weight, bias, centre, inverse, axis, eps)
+            kept += (momentum * factor) * batch
+    return out

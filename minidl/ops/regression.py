@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import raw_of
 from ..engine import primitive
 from .arithmetic import clip
 from .loss_checks import check_reduction, check_same, reduce_losses
+
+
+@primitive
+def _squares(d, share):
+    return np.sum(d * d) * share
+_squares.vjp(lambda g, d, share: d * (g * (2.0 * share)))
 
 
 def mse_loss(input, target, reduction: str = "mean"):
@@ -22,7 +29,10 @@ def mse_loss(input, target, reduction: str = "mean"):
     """
     check_reduction("mse_loss", reduction)
     difference = input - check_same("mse_loss", input, target)
-    return reduce_losses("mse_loss", difference * difference, reduction)
+    size = raw_of(difference).size
+    if reduction == "none" or not size:
+        return reduce_losses("mse_loss", difference * difference, reduction)
+    return _squares(difference, 1.0 if reduction == "sum" else 1.0 / size)
 
 
 def l1_loss(input, target, reduction: str = "mean"):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .. import kernels
 from .optimizer import Optimizer
 
 
@@ -62,6 +63,10 @@ class Adam(Optimizer):
         v_hat = v / (1 - beta2**t)
         w -= lr * m_hat / (np.sqrt(v_hat) + eps)
 
+    def fused(self, w, g, state, lr, betas, eps, weight_decay, amsgrad, maximize, decoupled=False, **_) -> None:
+        m, v, top = state["exp_avg"], state["exp_avg_sq"], state["max_exp_avg_sq"] if amsgrad else None
+        kernels.adam_update(w, g, m, v, top, state["step"], lr, betas, eps, weight_decay, decoupled, maximize)
+
 
 class AdamW(Adam):
     """Adam with decoupled weight decay: the weights shrink by themselves, and the averages never see it.
@@ -92,3 +97,6 @@ class AdamW(Adam):
         """Decoupled weight decay: the weights shrink, the gradient remains that of the loss."""
         w *= 1 - lr * weight_decay
         return g
+
+    def fused(self, w, g, state, **options) -> None:
+        super().fused(w, g, state, decoupled=True, **options)

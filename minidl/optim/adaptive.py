@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .. import kernels
 from .optimizer import Optimizer
 
 
@@ -42,6 +43,10 @@ class Adagrad(Optimizer):
         s, t = state["sum"], state["step"]
         s += g * g
         w -= lr / (1 + (t - 1) * lr_decay) * g / (np.sqrt(s) + eps)
+
+    def fused(self, w, g, state, lr, lr_decay, eps, weight_decay, maximize, **_) -> None:
+        lr = lr / (1 + (state["step"] - 1) * lr_decay)
+        kernels.adagrad_update(w, g, state["sum"], lr, eps, weight_decay, maximize)
 
 
 class RMSprop(Optimizer):
@@ -94,3 +99,7 @@ class RMSprop(Optimizer):
             v += d
             d = v
         w -= lr * d
+
+    def fused(self, w, g, state, lr, alpha, eps, weight_decay, momentum, centered, maximize, **_) -> None:
+        m, v = state["grad_avg"] if centered else None, state["momentum_buffer"] if momentum else None
+        kernels.rmsprop_update(w, g, state["square_avg"], m, v, lr, alpha, eps, momentum, weight_decay, maximize)

@@ -66,7 +66,12 @@ def _gradients(parameters: Iterable[Tensor] | Tensor, owner: str) -> list[Tensor
 
 
 def _norm(arrays: list[np.ndarray], p: float) -> float:
-    """The p-norm of all elements together; dividing by the largest first keeps the powers in range."""
+    """The p-norm of all elements together; where powers would leave their range, the largest is divided out first."""
+    if p == 2:
+        with np.errstate(over="ignore"):
+            total = sum(float(np.sum(np.square(a, dtype=np.float64))) for a in arrays)
+        if 1e-280 < total < math.inf:
+            return math.sqrt(total)
     peak = float(np.max([np.max(np.abs(a), initial=0.0) for a in arrays], initial=0.0))
     if p == math.inf or peak == 0 or not math.isfinite(peak):
         return peak

@@ -13,18 +13,21 @@ changes the array `w` in place; `slots` names the arrays that the method remembe
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from ..arrays import describe
 from ..engine import Tensor
+from ..kernels import update as rules
 from ..mode import enable_grad
 from .options import option
 from .parameters import as_list, collect
 from .saving import copied, differences, pack
 
 PIECE = 32768  # elements that are updated at a time
+_NOT_FOR_UPDATE = {"params", "param_names", "initial_lr", "maximize"}
 
 
 class Optimizer:
@@ -45,6 +48,7 @@ class Optimizer:
         self.defaults = {name: option(self._name, name, value) for name, value in defaults.items()}
         self.param_groups: list[dict] = []
         self.state: dict[Tensor, dict] = {}
+        self._seen: dict[int, tuple] = {}  # id of a group -> its values when they were checked, and what came of it
         items = as_list(params, self._name)
         grouped = [isinstance(item, dict) for item in items]
         if any(grouped) and not all(grouped):
@@ -61,8 +65,20 @@ class Optimizer:
         raise NotImplementedError(f"{self._name} must define update(self, w, g, state, **options)")
 
     def decay(self, w: np.ndarray, g: np.ndarray, weight_decay: float = 0.0, **_) -> np.ndarray:
-        """Coupled weight decay: the derivative of weight_decay/2 |w|^2 is added to the gradient."""
+        """Coupled weight decay: the derivative of weight_decay/2 |w|^2 is added to the gradient. Not called for 0."""
         return g + weight_decay * w if weight_decay else g
+
+    # decay and update in one pass over large arrays, by a kernel: minidl/kernels/update.py. None: there is no kernel.
+    fused: Callable | None = None
+
+    def __init_subclass__(cls, **arguments) -> None:
+        """A class that changes the formula has no kernel, unless it brings its own."""
+        super().__init_subclass__(**arguments)
+        for base in cls.__mro__:
+            changed = {"update", "decay", "slots", "fused"} & vars(base).keys()
+            if changed:
+                cls.fused = cls.fused if "fused" in changed else None
+                return
 
     def step(self, closure: Callable | None = None):
         """Update every parameter that has a gradient.
@@ -75,43 +91,64 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        waiting = []
         for group in self.param_groups:
-            self._check(group)
-        waiting = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+            options = self._options(group)
+            waiting += [(p, p._grad._array, options) for p in group["params"] if p._grad is not None]
         if not waiting:
             raise RuntimeError(
                 f"{self._name}.step(): no parameter has a gradient. Call loss.backward() after zero_grad() and before "
                 "step(); or is this not the model that made the loss, or are all parameters frozen?"
             )
-        for p, _ in waiting:
-            for name, array in {"the gradient": p.grad, **self.state.get(p, {})}.items():
-                if name != "step" and (array.shape, array.dtype) != (p.shape, p.dtype):
-                    raise ValueError(
-                        f"{self._name}.step(): {name}, {array.dtype} {array.shape}, does not fit its parameter "
-                        f"{describe(p)}. Change a model's dtype or shapes before the optimiser is made"
-                    )
-        for p, group in waiting:
-            self._update_one(p, **group)
+        for p, g, _ in waiting:
+            self._check_fit(p, g)
+        for p, g, options in waiting:
+            self._update_one(p, g, *options)
         return loss
 
-    def _update_one(self, p: Tensor, maximize: bool = False, **options) -> None:
-        w, g = p._writable(), p.grad._array
-        state = self.state.setdefault(p, {"step": 0})
-        for name, start in self.slots(**options).items():
+    def _options(self, group: dict) -> tuple[dict, dict, bool]:
+        """What `update` is told about a group, the slots, maximize. Checked where anything was assigned since."""
+        seen, *found = self._seen.get(id(group), ((),))
+        if len(seen) != len(group) or not all(map(operator.is_, seen, group.values())):
+            self._check(group)
+            options = {name: value for name, value in group.items() if name not in _NOT_FOR_UPDATE}
+            found = options, self.slots(**options), group.get("maximize", False)
+            self._seen[id(group)] = tuple(group.values()), *found
+        return found
+
+    def _check_fit(self, p: Tensor, g: np.ndarray) -> None:
+        """ValueError unless the gradient and the slots have the parameter's shape and dtype."""
+        shape, dtype = p._array.shape, p._array.dtype
+        for name, array in (("the gradient", g), *self.state.get(p, {}).items()):
+            if name != "step" and (array.shape != shape or array.dtype != dtype):
+                raise ValueError(
+                    f"{self._name}.step(): {name}, {array.dtype} {array.shape}, does not fit its parameter "
+                    f"{describe(p)}. Change a model's dtype or shapes before the optimiser is made"
+                )
+
+    def _update_one(self, p: Tensor, g: np.ndarray, options: dict, slots: dict, maximize: bool) -> None:
+        w = p._writable()
+        state = self.state.get(p)
+        if state is None:
+            state = self.state[p] = {"step": 0}
+        for name, start in slots.items():
             if name not in state:
                 state[name] = np.full_like(w, start)
         state["step"] += 1
-        for w_piece, g_piece, state_piece in _pieces(w, g, state):
+        if w.size >= rules.LARGE and self.fused is not None and rules.compiles(w, [state[name] for name in slots]):
+            return self.fused(w, g, state, maximize=maximize, **options)
+        decays = options.get("weight_decay") != 0
+        for w_piece, g_piece, state_piece in ((w, g, state),) if w.size <= PIECE else _pieces(w, g, state):
             g_piece = -g_piece if maximize else g_piece
-            g_piece = self.decay(w_piece, g_piece, **options)
+            g_piece = self.decay(w_piece, g_piece, **options) if decays else g_piece
             self.update(w_piece, g_piece, state_piece, **options)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients. set_to_none=False makes them zeros: then `step` still moves by momentum and decay."""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is not None:
-                    p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad._array))
+                if p._grad is not None:
+                    p._grad = None if set_to_none else Tensor(np.zeros_like(p._grad._array))
 
     def add_param_group(self, group: dict) -> None:
         """Optimise more parameters: `{"params": [...], option: value, ...}`; the other options are the defaults."""
@@ -185,7 +222,7 @@ def _pieces(w: np.ndarray, g: np.ndarray, state: dict) -> Iterator[tuple[np.ndar
     processor's cache; that is faster than whole arrays, and the formula needs no tricks to save memory.
     """
     arrays = {name: a for name, a in state.items() if isinstance(a, np.ndarray)}
-    if w.size <= PIECE or not all(a.flags.c_contiguous for a in (w, g, *arrays.values())):
+    if not all(a.flags.c_contiguous for a in (w, g, *arrays.values())):
         yield w, g, state
         return
     w, g, arrays = w.reshape(-1), g.reshape(-1), {name: a.reshape(-1) for name, a in arrays.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .. import kernels
 from .optimizer import Optimizer
 
 
@@ -51,9 +52,13 @@ class SGD(Optimizer):
         if momentum:
             v = state["momentum_buffer"]
             v *= momentum
-            v += g if state["step"] == 1 else (1 - dampening) * g
+            v += g if state["step"] == 1 or not dampening else (1 - dampening) * g
             g = g + momentum * v if nesterov else v
         w -= lr * g
+
+    def fused(self, w, g, state, lr, momentum, dampening, weight_decay, nesterov, maximize, **_) -> None:
+        v, dampening = state["momentum_buffer"] if momentum else None, 0.0 if state["step"] == 1 else dampening
+        kernels.sgd_update(w, g, v, lr, momentum, dampening, weight_decay, nesterov, maximize)
 
     def _check(self, group: dict) -> dict:
         super()._check(group)
