@@ -103,7 +103,7 @@ def test_conv_is_the_definition_and_its_gradients_are_its_adjoints(backend):
 def test_conv_against_torch(backend, dtype, tolerance):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(2)
-    for _ in range(150):
+    for _ in range(50):
         geometry = random_geometry(rng, most=24)
         stride, padding, dilation, groups = options = geometry[2:6]
         x, w, g, b = tensors(rng, geometry, dtype)
@@ -282,7 +282,7 @@ def random_pooling(rng):
 def test_max_pool_against_torch(backend):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(8)
-    for trial in range(150):
+    for trial in range(60):
         x_shape, *options = random_pooling(rng)
         x = rng.integers(-2, 3, x_shape).astype([np.float32, np.float64][trial % 2])  # ties nearly everywhere
         x = np.full_like(x, -np.inf) if trial % 10 == 0 else x
@@ -311,7 +311,7 @@ def test_max_pool_keeps_the_first_nan(backend):
 def test_avg_pool_against_torch(backend):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(9)
-    for trial in range(120):
+    for trial in range(60):
         x_shape, kernel, stride, padding, _, ceil_mode = random_pooling(rng)
         options = kernel, stride, padding, ceil_mode, bool(trial % 2)
         try:
@@ -398,7 +398,7 @@ def test_every_kernel_is_compiled_once_per_float_type():
                     kernels.pool_scatter(out, each, x.shape)
     for family in (conv_numba, pool_numba):
         for name, kernel in vars(family).items():
-            if hasattr(kernel, "signatures"):
+            if hasattr(kernel, "signatures") and "no_cpython_wrapper" not in kernel.targetoptions:
                 assert len(kernel.signatures) <= 2, name
 
 
@@ -425,7 +425,10 @@ def test_layouts_stay_inside_their_memory():
             assert each.units > 0 and p["block"] * p["blocks"] >= p["images"] > p["block"] * (p["blocks"] - 1)
             if each is long:
                 assert p["chunk"] == p["ins"]  # so small that all channels are laid flat at once
-                assert each.scratch >= flat + 4 * p["gap"] and p["gap"] >= p["block"] * p["out_h"] * p["out_w"]
+                image = p["out_h"] * p["out_w"]
+                assert p["tail"] >= p["block"] * (image % 16) and p["tail"] % 16 == 0
+                assert each.scratch >= flat + len(tables.places) * p["tail"] + 4 * p["gap"]
+                assert p["gap"] >= p["block"] * image + 15
             else:
                 assert each.scratch >= flat + p["split"] * p["run"] and p["split"] % 4 == 0
             for first, end, high, wide, row, col in tables.sets:

@@ -13,7 +13,7 @@ from . import threads
 from .compiling import jit, part
 from .geometry import conv_sizes
 from .layout import backward_layout, forward_layout
-from .registers import at, copy, lanes, shift, sixteen_sums, tile, tile_vectors
+from .registers import at, copy, lanes, shift, sixteen_sums, take, tile, tile_vectors
 
 # --- The three passes -----------------------------------------------------------------------------------------------
 
@@ -87,8 +87,7 @@ def lay_flat(x, p, copies, phases, image, count, channel, flat, start):
     for j in range(len(copies)):
         pitch, left, right, column = copies[j, 0], copies[j, 1], copies[j, 2], copies[j, 3]
         for f in range(len(phases)):
-            down = phases[f] - p.before
-            top, bottom = max(0, -(down // step_h)), min(rows, -((down - height) // step_h))
+            down, top, bottom = phases[f, 0], phases[f, 1], phases[f, 2]
             for m in range(count):
                 source = (((image + m) * p.groups * p.ins + channel) * height + down) * width + column
                 to = start + m * rows * pitch + left
@@ -97,14 +96,10 @@ def lay_flat(x, p, copies, phases, image, count, channel, flat, start):
                     for q in range(right - left, pitch):
                         for r in range(top, bottom - 1):
                             flat[to + r * pitch + q] = 0
-                elif step_w == 1:
-                    for r in range(top, bottom):
-                        copy(flat, to + r * pitch, x, source + r * step_h * width, right - left)
                 else:
                     for r in range(top, bottom):
-                        row, line = at(flat, to + r * pitch), at(x, source + r * step_h * width)
-                        for q in range(right - left):
-                            row[q] = line[q * step_w]
+                        line = at(x, source + r * step_h * width)
+                        take(line, step_w, at(flat, to + r * pitch), right - left)
             start += p.plane
 
 
@@ -168,19 +163,26 @@ def pick_up(sums, start, out, p, image, count, channel, part):
 
 @jit
 def weigh(g, x, totals, plan, copies, phases, places, weights, sets, scratch, first, last):
-    """Units first to last: each is one share of the batch, one group, four of its filters; totals (shares, O, T)."""
+    """Units first to last: each is one share of the batch, one group, four of its filters; totals (shares, O, T).
+
+    Positions go in whole vectors. What is left of every image is laid as columns, images side by side: `tails`.
+    """
     p = plan[0]
     fours, per_channel = (p.outs + 3) // 4, len(copies) * len(phases) * p.plane
     n, filters, per_filter, gap = p.out_h * p.out_w, p.groups * p.outs, len(places) // p.ins, p.gap
-    flat, y = at(scratch, 0), at(scratch, p.chunk * per_channel)
+    end_flat, end_tails = p.chunk * per_channel, p.chunk * (per_channel + per_filter * p.tail)
+    flat, y = at(scratch, 0), at(scratch, end_tails)
     scratch[:] = 0  # the padding
     vector = lanes(scratch)
-    vectors = n // vector
-    steps = np.empty(2 * p.block * vectors, np.int64)
+    whole = n // vector * vector
+    steps = np.empty(p.block * whole // vector, np.int64)
     for m in range(p.block):
-        for i in range(vectors):
-            steps[2 * (m * vectors + i)] = m * n + i * vector
-            steps[2 * (m * vectors + i) + 1] = m * p.rows * p.out_w + i * vector
+        for i in range(0, whole, vector):
+            steps[(m * whole + i) // vector] = m * p.rows * p.out_w + i
+    tails = np.empty(p.chunk * per_filter, np.int64)
+    for t in range(len(tails)):
+        tails[t] = end_flat + t * p.tail
+    tail_steps = np.arange(0, p.tail, vector)
     while first < last:
         task, begin = divmod(first, fours)
         end = min(fours, begin + last - first)
@@ -189,76 +191,78 @@ def weigh(g, x, totals, plan, copies, phases, places, weights, sets, scratch, fi
         for block in range(share * p.blocks // p.shares, (share + 1) * p.blocks // p.shares):
             image = block * p.block
             count = min(p.block, p.images - image)
+            left = (count * (n - whole) + vector - 1) // vector
             for c0 in range(0, p.ins, p.chunk):
                 channels = min(p.chunk, p.ins - c0)
+                taps = channels * per_filter
                 for c in range(channels):
                     lay_flat(x, p, copies, phases, image, count, group * p.ins + c0 + c, scratch, c * per_channel)
+                for t in range(taps if whole < n else 0):
+                    for m in range(count):
+                        tail = at(scratch, places[t] + m * p.rows * p.out_w + whole)
+                        take(tail, 1, at(scratch, tails[t] + m * (n - whole)), n - whole)
+                    clear(at(scratch, tails[t]), count * (n - whole), left * vector)
                 for four in range(begin, end):
                     filter_, outs = group * p.outs + 4 * four, min(4, p.outs - 4 * four)
                     for k in range(outs):
                         for m in range(count):
-                            here = p.chunk * per_channel + k * gap + m * n
-                            copy(scratch, here, g, ((image + m) * filters + filter_ + k) * n, n)
+                            source = ((image + m) * filters + filter_ + k) * n
+                            copy(scratch, end_tails + k * gap + m * whole, g, source, whole)
+                            tail = shift(y, k * gap + count * whole + m * (n - whole))
+                            take(at(g, source + whole), 1, tail, n - whole)
+                        clear(shift(y, k * gap + count * whole), count * (n - whole), left * vector)
                     sums = at(totals, (share * filters + filter_) * p.w_out + c0 * per_filter)
-                    taps = channels * per_filter
                     for t in range(0, taps, 4):
                         dot_sixteen(
-                            y, gap, outs, flat, at(places, t), min(4, taps - t), at(steps, 0), count * vectors,
-                            shift(sums, t), p.w_out,
-                        )  # fmt: skip
-                    if vectors * vector < n:
-                        dot_rest(
-                            y, gap, outs, flat, at(places, 0), taps, n, p.rows * p.out_w, count, vectors * vector,
-                            sums, p.w_out,
+                            y, gap, outs, flat, min(4, taps - t), at(places, t), at(steps, 0), count * whole // vector,
+                            at(tails, t), at(tail_steps, 0), left, shift(sums, t), p.w_out,
                         )  # fmt: skip
 
 
 @part
-def dot_sixteen(g, gap, outs, flat, places, taps, steps, count, sums, w_out):
+def clear(to, first, end):
+    for i in range(first, end):
+        to[i] = 0
+
+
+@part
+def dot_sixteen(g, gap, outs, flat, taps, places, steps, count, tails, tail_steps, left, sums, w_out):
     """sums[k w_out + t] += sum over positions of g[k gap + position] * flat[places[t] + position], four k and four t.
 
-    All arrays are pointers; `steps` holds where `count` vectors of positions begin in g and in flat.
+    All arrays are pointers. Positions go in vectors: `count` that begin at `steps`, then `left` more that have places
+    of their own, `tails` and `tail_steps`.
     """
     n = lanes(flat)
     acc = tile(flat)
     acc1, acc2, acc3 = shift(acc, 4 * n), shift(acc, 8 * n), shift(acc, 12 * n)
     for i in range(16 * n):
         acc[i] = 0
-    ta, tb, tc, td = places[0], places[min(1, taps - 1)], places[min(2, taps - 1)], places[taps - 1]
     k1, k2, k3 = min(1, outs - 1) * gap, min(2, outs - 1) * gap, (outs - 1) * gap
-    for step in range(count):
-        y, x = shift(g, steps[2 * step]), shift(flat, steps[2 * step + 1])
-        for i in range(n):
-            a, b, c, d = x[ta + i], x[tb + i], x[tc + i], x[td + i]
-            y0, y1, y2, y3 = y[i], y[k1 + i], y[k2 + i], y[k3 + i]
-            acc[i] += y0 * a
-            acc[n + i] += y0 * b
-            acc[2 * n + i] += y0 * c
-            acc[3 * n + i] += y0 * d
-            acc1[i] += y1 * a
-            acc1[n + i] += y1 * b
-            acc1[2 * n + i] += y1 * c
-            acc1[3 * n + i] += y1 * d
-            acc2[i] += y2 * a
-            acc2[n + i] += y2 * b
-            acc2[2 * n + i] += y2 * c
-            acc2[3 * n + i] += y2 * d
-            acc3[i] += y3 * a
-            acc3[n + i] += y3 * b
-            acc3[2 * n + i] += y3 * c
-            acc3[3 * n + i] += y3 * d
+    for _ in range(2):
+        ta, tb, tc, td = places[0], places[min(1, taps - 1)], places[min(2, taps - 1)], places[taps - 1]
+        for step in range(count):
+            y, x = shift(g, step * n), shift(flat, steps[step])
+            for i in range(n):
+                a, b, c, d = x[ta + i], x[tb + i], x[tc + i], x[td + i]
+                y0, y1, y2, y3 = y[i], y[k1 + i], y[k2 + i], y[k3 + i]
+                acc[i] += y0 * a
+                acc[n + i] += y0 * b
+                acc[2 * n + i] += y0 * c
+                acc[3 * n + i] += y0 * d
+                acc1[i] += y1 * a
+                acc1[n + i] += y1 * b
+                acc1[2 * n + i] += y1 * c
+                acc1[3 * n + i] += y1 * d
+                acc2[i] += y2 * a
+                acc2[n + i] += y2 * b
+                acc2[2 * n + i] += y2 * c
+                acc2[3 * n + i] += y2 * d
+                acc3[i] += y3 * a
+                acc3[n + i] += y3 * b
+                acc3[2 * n + i] += y3 * c
+                acc3[3 * n + i] += y3 * d
+        g, places, steps, count = shift(g, count * n), tails, tail_steps, left
     found = sixteen_sums(acc)
     for k in range(outs):
         for t in range(taps):
             sums[k * w_out + t] += found[4 * k + t]
-
-
-@part
-def dot_rest(g, gap, outs, flat, places, taps, n, flat_step, images, first, sums, w_out):
-    """What `dot_sixteen` does, for the positions first to n of every image, too few to fill a vector."""
-    for k in range(outs):
-        for t in range(taps):
-            for m in range(images):
-                y, x = shift(g, k * gap + m * n), shift(flat, m * flat_step + places[t])
-                for i in range(first, n):
-                    sums[k * w_out + t] += y[i] * x[i]

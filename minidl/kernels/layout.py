@@ -32,7 +32,7 @@ PLAN = np.dtype([(name, np.int64) for name in (
     "rows", "plane",  # rows from one image of a block to the next; room for one phase of one copy
     "out_h", "out_w", "out_step_h", "out_step_w",  # the output, and the stride between places of one phase of it
     "w_out", "w_group", "run",  # steps in the filters to the next output and the next group; room for a run of sums
-    "shares", "gap",  # for the gradient of the filters: shares of the batch, room for a row of g
+    "shares", "gap", "tail",  # for the gradient of the filters: shares of the batch, room for a row of g and its tails
 )])  # fmt: skip
 
 
@@ -48,7 +48,7 @@ class Layout(NamedTuple):
 class Tables(NamedTuple):
     plan: np.ndarray  # (1,) record of PLAN
     copies: np.ndarray  # (J, 4): pitch of the copy's rows, first column and end of its data, source of that column
-    phases: np.ndarray  # (F,): the row phases that taps read
+    phases: np.ndarray  # (F, 3): per row phase that taps read, source of its first row, first row and end of its data
     places: np.ndarray  # (T,): place of every tap in the flat copies of the channels
     weights: np.ndarray  # (T,): place of its weight in the filter
     sets: np.ndarray  # (S, 6): first tap, end of taps, places down, places across, first output row, first column
@@ -108,11 +108,14 @@ def _layout(down, across, source, out, w_shape, groups, out_step, w_in, w_out, l
     reach = max([0, *((start + before) // down.step for *_, start in down.taps)]) * wide
     if long:  # runs long enough to be worth their start; as many channels as stay in the second-level cache
         block = _even(images, min(images, 768 // image))
-        chunk = min(ins, 2**17 // (flat * block))
-    else:  # as many images as leave fewest sums unused; as many channels as stay in the first-level cache
-        used = {n: n * image / _tiles((n - 1) * rows * wide + image) for n in range(1, max(1, min(images, 16)) + 1)}
+        tail = -(-block * (image % 16) // 16) * 16  # no vector has more than 16 numbers
+        chunk = min(ins, 2**17 // (flat * block + w_in * tail))
+    else:  # of the blocks that stay in the second-level cache, the one that leaves fewest sums unused
+        most = max(1, min(images, 16, 2**16 // (ins * flat)))
+        used = {n: n * image / _tiles((n - 1) * rows * wide + image) for n in range(1, most + 1)}
         block = _even(images, max(used, key=used.get))
-        chunk = min(ins, 3500 // (len(copies) * len(phases) * (64 + reach) or 1))
+        # as many channels at once as stay in the first-level cache
+        tail, chunk = 0, min(ins, 3500 // (len(copies) * len(phases) * (64 + reach) or 1))
     chunk, run = max(1, chunk), _tiles((block - 1) * rows * wide + image) + 64
     plane = (block - 1) * rows * wide + max(rows * wide, reach + run)
     plane = (plane // 16 | 1) * 16 + 16  # whole cache lines, and not a power of two: channels spread over the cache
@@ -141,13 +144,14 @@ def _layout(down, across, source, out, w_shape, groups, out_step, w_in, w_out, l
     gap = block * image // 16 * 16 + 48
     plan = (
         images, block, blocks, groups, ins, outs, chunk, split, height, width, before, down.step, across.step,
-        rows, plane, *out[2:], *out_step, w_out, math.prod(w_shape) // groups, run, shares, gap,
+        rows, plane, *out[2:], *out_step, w_out, math.prod(w_shape) // groups, run, shares, gap, tail,
     )  # fmt: skip
     places, weights = np.concatenate(taps).T.copy()
     per_channel = len(copies) * len(phases) * plane
-    scratch = chunk * per_channel + 4 * gap if long else ins * per_channel + split * run
+    scratch = chunk * (per_channel + w_in * tail) + 4 * gap if long else ins * per_channel + split * run
     units = shares * groups * fours if long else blocks * groups * -(-outs // split)
-    copies, phases = np.array(copies, np.int64).reshape(-1, 4), np.array(phases, np.int64)
+    copies = np.array(copies, np.int64).reshape(-1, 4)
+    phases = np.array([_phase(phase - before, down.step, rows, height) for phase in phases], np.int64).reshape(-1, 3)
     tables = Tables(np.array([plan], PLAN), copies, phases, places, weights, np.array(sets))
     for table in tables:
         table.flags.writeable = False
@@ -165,6 +169,11 @@ def _copy(pitch, start, step, width):
     """Columns first to end of a copy hold data, the first one from column `source`; the others are padding."""
     first = max(0, -(start // step))
     return pitch, first, max(first, min(pitch, -((start - width) // step))), start + first * step
+
+
+def _phase(start, step, rows, height):
+    """Rows first to end of a phase hold data, row 0 that of the source's row `start`; the others are padding."""
+    return start, max(0, -(start // step)), min(rows, -((start - height) // step))
 
 
 def _even(count, size):

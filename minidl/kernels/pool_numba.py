@@ -12,7 +12,7 @@ import numpy as np
 from . import threads
 from .compiling import jit
 from .geometry import first_inside, pool_counts, pool_sizes
-from .registers import at, shift
+from .registers import at, shift, take
 
 
 def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode):
@@ -115,10 +115,9 @@ def largest(x, rows, cols, origin, inside, step_h, step_w, out, index, scratch, 
                     for p in range(n):
                         value[p] = -np.inf  # the padding
                 for y in range(rows[i, 0], rows[i, 1]):
-                    line = at(x, (plane * height + y * step_h + rows[i, 2]) * width + cols[j, 2])
-                    row = shift(value, y * wo)
-                    for q in range(cols[j, 0], cols[j, 1]):
-                        row[q] = line[q * step_w]
+                    q = cols[j, 0]
+                    line = at(x, (plane * height + y * step_h + rows[i, 2]) * width + cols[j, 2] + q * step_w)
+                    take(line, step_w, shift(value, y * wo + q), cols[j, 1] - q)
                 here = np.int32(rows[i, 2] * width + cols[j, 2])
                 for p in range(n):
                     # Strictly greater, so that the first maximum stays; or the first NaN, which stays too.

@@ -12,6 +12,8 @@ from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from .compiling import part
+
 
 @intrinsic
 def lanes(typing_context, array):
@@ -90,6 +92,55 @@ def copy(typing_context, to, t, source, s, count):
         return context.get_dummy_value()
 
     return types.void(to, types.intp, source, types.intp, types.intp), generate
+
+
+def _mover(count, step):
+    """The function (to, source, i): to[i + j] = source[step (i + j)] for all j < count, in whole vectors."""
+
+    @intrinsic
+    def move(typing_context, to, source, i):
+        def generate(context, builder, signature, args):
+            (to, source, i), kind = args, _kind(context, signature.args[0])
+            size, vector = context.get_abi_sizeof(kind), ir.VectorType(kind, count)
+
+            def vector_at(pointer, scale, further):
+                place = builder.add(builder.mul(i, i.type(scale)), i.type(further))
+                return builder.bitcast(builder.gep(pointer, [place]), vector.as_pointer())
+
+            # The last number of the second vector is the last one wanted: nothing behind it is read.
+            parts = [builder.load(vector_at(source, step, k * (count - 1)), align=size) for k in range(step)]
+            wanted = [step * j + (step * j >= count) for j in range(count)]
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), count), wanted)
+            moved = builder.shuffle_vector(*parts, mask) if step == 2 else parts[0]
+            builder.store(moved, vector_at(to, 1, 0), align=size)
+            return context.get_dummy_value()
+
+        return types.void(to, source, types.intp), generate
+
+    return move
+
+
+_four, _eight, _four_even, _eight_even = _mover(4, 1), _mover(8, 1), _mover(4, 2), _mover(8, 2)
+
+
+@part
+def take(source, step, to, count):
+    """to[i] = source[i step] for all i < count. Rows are short: in eights or fours, the last of which may overlap."""
+    if count < 4 or step > 2:
+        for i in range(count):
+            to[i] = source[i * step]
+    elif count < 8 and step == 1:
+        _four(to, source, 0)
+        _four(to, source, count - 4)
+    elif count < 8:
+        _four_even(to, source, 0)
+        _four_even(to, source, count - 4)
+    elif step == 1:
+        for i in range(0, count, 8):
+            _eight(to, source, min(i, count - 8))
+    else:
+        for i in range(0, count, 8):
+            _eight_even(to, source, min(i, count - 8))
 
 
 @intrinsic
