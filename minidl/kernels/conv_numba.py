@@ -14,6 +14,7 @@ from .compiling import jit, part
 from .geometry import conv_sizes
 from .layout import backward_layout, forward_layout
 from .registers import at, copy, lanes, shift, sixteen_sums, take, tile, tile_vectors
+from .reuse import empty
 
 # --- The three passes -----------------------------------------------------------------------------------------------
 
@@ -40,7 +41,7 @@ def conv2d_weight(g, x, w_shape, stride, padding, dilation, groups):
 
 
 def _correlate(source, w, bias, out_shape, layout, products):
-    out = np.empty(out_shape, source.dtype)
+    out = empty(out_shape, source.dtype)
     bias.flags.writeable = False
     args = source.reshape(-1), w.reshape(-1), bias, out.reshape(-1), *layout.tables
     threads.run(correlate, layout.units, products / 40, args, layout.scratch, source.dtype)

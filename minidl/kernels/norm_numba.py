@@ -11,22 +11,23 @@ import numpy as np
 from . import threads
 from .compiling import jit, part
 from .registers import at
+from .reuse import empty
 
 
 def batch_norm(x, weight, bias, eps):
-    out, mean, variance = np.empty_like(x), np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
+    out, mean, variance = empty(x.shape, x.dtype), np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
     _run(train, x, weight, bias, float(eps), out, mean, variance)
     return out, mean, variance
 
 
 def normalize(x, mean, inverse, weight, bias):
-    out = np.empty_like(x)
+    out = empty(x.shape, x.dtype)
     _run(evaluate, x, mean, inverse, weight, bias, out)
     return out
 
 
 def batch_norm_backward(g, x, mean, inverse, weight, training):
-    dx, dweight, dbias = np.empty_like(x), np.empty_like(mean), np.empty_like(mean)
+    dx, dweight, dbias = empty(x.shape, x.dtype), np.empty_like(mean), np.empty_like(mean)
     _run(back, g, x, mean, inverse, weight, training, dx, dweight, dbias)
     return dx, dweight, dbias
 

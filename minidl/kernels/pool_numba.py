@@ -13,24 +13,25 @@ from . import threads
 from .compiling import jit
 from .geometry import first_inside, pool_counts, pool_sizes
 from .registers import at, shift, take
+from .reuse import empty
 
 
 def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode):
     sizes = pool_sizes(x.shape, kernel, stride, padding, dilation, ceil_mode)
     tables = _taps(x.shape[2:], sizes, kernel, stride, padding, dilation)
-    out, index = np.empty((*x.shape[:2], *sizes), x.dtype), np.empty((*x.shape[:2], *sizes), np.int32)
+    out, index = empty((*x.shape[:2], *sizes), x.dtype), empty((*x.shape[:2], *sizes), np.dtype(np.int32))
     _run(largest, x.size, sizes[0] * sizes[1], x.dtype, _planes(x), *tables, *stride, _planes(out), _planes(index))
     return out, index
 
 
 def pool_gather(x, index):
-    out = np.empty(index.shape, x.dtype)
+    out = empty(index.shape, x.dtype)
     _run(gather, out.size, 0, None, _flat(x), _flat(index), _flat(out))
     return out
 
 
 def pool_scatter(g, index, x_shape):
-    out = np.empty(x_shape, g.dtype)
+    out = empty(x_shape, g.dtype)
     _run(scatter, out.size, 0, None, _flat(g), _flat(index), _flat(out))
     return out
 
@@ -38,14 +39,14 @@ def pool_scatter(g, index, x_shape):
 def avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad):
     sizes = pool_sizes(x.shape, kernel, stride, padding, (1, 1), ceil_mode)
     tables = _windows(x.shape[2:], sizes, kernel, stride, padding, count_include_pad)
-    out = np.empty((*x.shape[:2], *sizes), x.dtype)
+    out = empty((*x.shape[:2], *sizes), x.dtype)
     _run(average, x.size, x.shape[3], x.dtype, _planes(x), *tables, _planes(out))
     return out
 
 
 def avg_pool2d_input(g, x_shape, kernel, stride, padding, ceil_mode, count_include_pad):
     tables = _windows(x_shape[2:], g.shape[2:], kernel, stride, padding, count_include_pad)
-    out = np.empty(x_shape, g.dtype)
+    out = empty(x_shape, g.dtype)
     _run(spread, out.size, x_shape[3], g.dtype, _planes(g), *tables, _planes(out))
     return out
 
