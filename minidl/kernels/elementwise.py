@@ -11,7 +11,7 @@ import numpy as np
 from . import elementwise_numpy
 from .backend import _FLOATS, body, check_shape
 
-SMALL = 8192  # numbers below which NumPy serves, so that small networks do not import numba
+SMALL = 32768  # numbers below which NumPy serves, so that small networks do not import numba
 
 
 def relu(x: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def relu(x):
-    return np.maximum(x, 0)
+    return np.maximum(x, np.zeros_like(x))  # NumPy's vector instructions want two arrays, not an array and a number
 
 
 def relu_input(g, out):

@@ -19,7 +19,7 @@ from .reuse import empty
 def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode):
     sizes = pool_sizes(x.shape, kernel, stride, padding, dilation, ceil_mode)
     tables = _taps(x.shape[2:], sizes, kernel, stride, padding, dilation)
-    out, index = empty((*x.shape[:2], *sizes), x.dtype), empty((*x.shape[:2], *sizes), np.dtype(np.int32))
+    out, index = empty((*x.shape[:2], *sizes), x.dtype), np.empty((*x.shape[:2], *sizes), np.int32)
     _run(largest, x.size, sizes[0] * sizes[1], x.dtype, _planes(x), *tables, *stride, _planes(out), _planes(index))
     return out, index
 
