@@ -1,11 +1,12 @@
 """Do NumPy's threads and ours get along? Products of matrices beside a parallel kernel, with NumPy imported first.
 
-    python benchmarks/threads.py [--threads 2] [--blocks 15]
+    python benchmarks/threads.py [--threads 2] [--blocks 15] [--busy 1]
 
 First table: a convolution on several threads and then a product of (64, 256) by (256, 128), as in a training step;
 microseconds for either, where NumPy's BLAS starts its own threads, and where minidl keeps it to one and shares the
 product itself. Second table: the products of a layer forward and backward, beside PyTorch's where it is installed.
-Medians over blocks that take turns; the ratio is of medians, below 1 where minidl is faster.
+Medians over blocks that take turns; the ratio is of medians, below 1 where minidl is faster. --busy: so many
+processors are kept busy by other programs meanwhile, as on a laptop with a browser open.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ctypes
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 
@@ -39,9 +41,7 @@ def take_turns(contestants: dict, blocks: int) -> dict:
             measured = [statistics.median(column) * 1e6 for column in zip(*(times() for _ in range(30)), strict=True)]
             if block:
                 results[name].append(measured)
-    return {
-        name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in results.items()
-    }
+    return {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in results.items()}
 
 
 def timed(*calls):
@@ -110,12 +110,19 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--threads", type=int, default=kernels.get_num_threads())
     arguments.add_argument("--blocks", type=int, default=15)
+    arguments.add_argument("--busy", type=int, default=0, help="processors that something else keeps busy")
     arguments = arguments.parse_args()
     kernels.set_num_threads(arguments.threads)
     print(f"{platform.machine()}, {os.cpu_count()} processors; {blas_core()}; NumPy {np.__version__}")
     print(f"kernels: {kernels.backend()}, {arguments.threads} threads; NumPy's products: as many as BLAS chose")
-    beside_a_kernel(arguments.blocks)
-    products(arguments.blocks, arguments.threads)
+    print(f"processors kept busy by something else: {arguments.busy}")
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(arguments.busy)]
+    try:
+        beside_a_kernel(arguments.blocks)
+        products(arguments.blocks, arguments.threads)
+    finally:
+        for other in others:
+            other.kill()
 
 
 if __name__ == "__main__":

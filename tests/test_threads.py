@@ -22,17 +22,21 @@ fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this syste
 
 
 @pytest.fixture(autouse=True)
-def _as_before():
+def _as_before(monkeypatch):
+    monkeypatch.setattr(kernels.product, "_SHARED", 50_000)  # so that small products are shared among threads too
     count = kernels.get_num_threads()
     yield
     kernels.set_num_threads(count)
+
+
+SHARED = "from minidl.kernels import product; product._SHARED = 50_000\n"
 
 
 def python(script, timeout=60, **environment):
     """What a script prints in a new process, which must end by itself and well."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **environment}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
+        [sys.executable, "-c", SHARED + textwrap.dedent(script)],
         env=environment, capture_output=True, text=True, timeout=timeout,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -384,9 +388,14 @@ def test_children_of_multiprocessing_compute_and_end(method, tmp_path):
     """
     file = tmp_path / "script.py"
     file.write_text(textwrap.dedent(script))
-    assert python(f"import runpy, sys; sys.argv = [{str(file)!r}]; runpy.run_path({str(file)!r}, run_name='__main__')"
-                  if method == "fork" else
-                  f"import subprocess, sys; subprocess.run([sys.executable, {str(file)!r}], check=True)") == "True"
+    assert (
+        python(
+            f"import runpy, sys; sys.argv = [{str(file)!r}]; runpy.run_path({str(file)!r}, run_name='__main__')"
+            if method == "fork"
+            else f"import subprocess, sys; subprocess.run([sys.executable, {str(file)!r}], check=True)"
+        )
+        == "True"
+    )
 
 
 def test_a_loader_in_a_thread_beside_training():

@@ -32,7 +32,8 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _shared(a, b, n, m, size):
     cost = size * a.itemsize / 200  # nanoseconds, about
-    if not one_thread.available() or cost < threads.SHARED or a.dtype != b.dtype or a.dtype.char not in "fd":
+    cost = cost if cost > _SHARED else 0  # not shared
+    if not one_thread.available() or a.dtype != b.dtype or a.dtype.char not in "fd":
         return np.matmul(a, b)
     if a.ndim == b.ndim == 2:
         wide = m > 2 * n and len(b) >= (256 if b.flags.f_contiguous else 512)  # for less, copying the result costs more
@@ -67,4 +68,5 @@ def _lines(first, last, block, count):
     return slice(first * block, last * block if (last + 1) * block <= count else count)
 
 
+_SHARED = 1_000_000  # nanoseconds; a second thread that has to wake up first costs a shorter product more than it saves
 _SMALL = 1_000_001  # multiplications; from here on OpenBLAS takes no path for small matrices
