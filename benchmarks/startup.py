@@ -1,9 +1,10 @@
-"""How long until something happens: `import minidl`, and the first training step of a CNN in a new process.
+"""How long until something happens: `import minidl`, the first convolution in a new process, and a CNN's first step.
 
     python benchmarks/startup.py [--repeat 9]
 
 Prints medians over fresh processes: the import of minidl after NumPy's, beside the import of NumPy itself; and the
-first step (convolution, batch norm, pooling; forward and backward) with an empty and with a filled cache of kernels.
+first convolution and the first step (convolution, batch norm, pooling; forward and backward), with an empty and with a
+filled cache of kernels. numba imports SciPy where it is installed, which takes 0.1 s more.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ import numpy
 middle = time.perf_counter()
 import minidl
 print(middle - start, time.perf_counter() - middle)
+"""
+CONVOLUTION = """
+import time
+import minidl
+x, w = minidl.randn(32, 1, 8, 8), minidl.randn(16, 1, 3, 3)
+start = time.perf_counter()
+minidl.conv2d(x, w, padding=1)
+print(time.perf_counter() - start)
 """
 STEP = """
 import time
@@ -52,12 +61,13 @@ def main() -> None:
     run(IMPORT)  # compiles the .pyc files
     numpy, minidl = (statistics.median(times) for times in zip(*(run(IMPORT) for _ in range(repeat)), strict=True))
     print(f"import: numpy {1e3 * numpy:.0f} ms, then minidl {1e3 * minidl:.0f} ms (medians of {repeat})")
-    cold = []
-    for _ in range(max(1, repeat // 3)):
-        with tempfile.TemporaryDirectory() as cache:
-            cold += run(STEP, NUMBA_CACHE_DIR=cache)
-            warm = [run(STEP, NUMBA_CACHE_DIR=cache)[0] for _ in range(3)]
-    print(f"first step of a CNN: cold {statistics.median(cold):.1f} s, warm {statistics.median(warm):.2f} s")
+    for name, code in ("first convolution", CONVOLUTION), ("first step of a CNN", STEP):
+        cold, warm = [], []
+        for _ in range(max(1, repeat // 3)):
+            with tempfile.TemporaryDirectory() as cache:
+                cold += run(code, NUMBA_CACHE_DIR=cache)
+                warm += [run(code, NUMBA_CACHE_DIR=cache)[0] for _ in range(3)]
+        print(f"{name}: cold {statistics.median(cold):.1f} s, warm {statistics.median(warm):.2f} s")
 
 
 if __name__ == "__main__":
