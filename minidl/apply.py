@@ -45,20 +45,11 @@ a Tensor nor one of Python's own numbers. An operation that is not elementwise c
 
 from __future__ import annotations
 
+import keyword
+import re
 from inspect import Parameter
 
 REQUIRED = Parameter.empty  # stands for an argument that was not given
-INTERNAL = (
-    "out",
-    "op",
-    "forward",
-    "tensors",
-    "outside",
-    "foreign",
-    "edges",
-    "more",
-    "words",
-)  # names that the code below uses
 
 START = """\
 def {name}({signature}, *more, **words):
@@ -102,24 +93,33 @@ REFUSAL = """\
 """
 
 
+END = """\
+    return record(op, out, edges, outside, ({args},), ({values},))
+"""
+TAKEN = {*re.findall(r"\w+", START + ARGUMENT + CALL + EDGE + REFUSAL + END), *keyword.kwlist}  # mean something here
+
+
 def written_out(op) -> str:
     """The source of the function that users call for this operation."""
-    args, values = ", ".join(op.params), ", ".join(f"{p}_" for p in op.params)
-    places = ["out", *(f"{p}_" for p in op.params), *(f"getattr({p}_, 'shape', ())" for p in op.params)]
-    given = zip(op.params, op.defaults, strict=True)
+    params = op.params
+    if TAKEN.intersection(params) or {*params}.intersection(name for p in params for name in (f"{p}_", f"to_{p}")):
+        params = [f"argument_{k}" for k in range(len(params))]  # a call by the real name goes through op.bind
+    args, values = ", ".join(params), ", ".join(f"{p}_" for p in params)
+    places = ["out", *(f"{p}_" for p in params), *(f"getattr({p}_, 'shape', ())" for p in params)]
+    given = zip(params, op.defaults, strict=True)
     lines = [START.format(
-        name=op.name if op.name.isidentifier() else "operation",
-        signature=", ".join(f"{p}=defaults[{k}]" for k, p in enumerate(op.params)),
+        name=op.name if op.name.isidentifier() and not keyword.iskeyword(op.name) else "operation",
+        signature=", ".join(f"{p}=defaults[{k}]" for k, p in enumerate(params)),
         missing="".join(f"{p} is REQUIRED or " for p, default in given if default is REQUIRED),
         args=args,
         values=values,
-        receivers=" = ".join(f"to_{p}" for p in op.params),
+        receivers=" = ".join(f"to_{p}" for p in params),
     )]  # fmt: skip
-    lines += [ARGUMENT.format(p=p) for p in op.params]
+    lines += [ARGUMENT.format(p=p) for p in params]
     convert = "outside" if op.elementwise else "foreign"  # leaves of several dtypes may meet in elementwise operations
     lines.append(CALL.format(values=values, convert=convert))
-    for k, p in enumerate(op.params):
+    for k, p in enumerate(params):
         saved = "".join(f"{places[place]}, " for place in op.needs[k]) if k < len(op.rules) and op.rules[k] else None
         lines.append(REFUSAL.format(p=p, k=k) if saved is None else EDGE.format(p=p, k=k, saved=saved))
-    lines.append(f"    return record(op, out, edges, outside, ({args},), ({values},))\n")
+    lines.append(END.format(args=args, values=values))
     return "".join(lines)

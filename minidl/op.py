@@ -11,7 +11,7 @@ from types import FunctionType
 
 import numpy as np
 
-from .apply import INTERNAL, REQUIRED, written_out
+from .apply import REQUIRED, written_out
 from .arrays import PLAIN, as_result, describe, elementwise_operands, operands
 from .mode import mode
 
@@ -29,12 +29,8 @@ class Op:
         parameters = inspect.signature(forward).parameters.values()
         self.name, self.forward, self.elementwise = forward.__name__.strip("_"), forward, elementwise
         self.params = [p.name for p in parameters]
-        clash = sorted(set(self.params) & {*INTERNAL, *(name for p in self.params for name in (f"{p}_", f"to_{p}"))})
-        if clash or any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters):
-            raise TypeError(
-                f"{self.name}: a primitive takes plain arguments, without * and **, whose names are not {INTERNAL} nor "
-                f"another's with 'to_' before or '_' behind" + (f"; rename {', '.join(clash)}" if clash else "")
-            )
+        if any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters):
+            raise TypeError(f"{self.name}: a primitive takes plain arguments, without * and **, as rules name each")
         self.defaults = [p.default for p in parameters]
         self.rules: list[Callable | None] = []
         self.needs: list[tuple] = []  # for each rule, the places it names

@@ -3,6 +3,8 @@
 import copy
 import gc
 import itertools
+import subprocess
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -757,7 +759,41 @@ def test_the_code_of_a_call_can_be_read_and_is_written_anew_with_new_rules():
     assert minidl.grad(double(x), x)[0].item() == 2.0
 
 
-@pytest.mark.parametrize("function", [lambda op: op, lambda x, x_: x, lambda *x: x, lambda x, **kw: x])
+@pytest.mark.parametrize("function", [lambda *x: x, lambda x, **kw: x, lambda x, *, y: x])
 def test_parameters_that_a_primitive_cannot_have(function):
     with pytest.raises(TypeError, match="takes plain arguments"):
         minidl.primitive(function)
+
+
+NAMES = "mode type op out record plain apply defaults x_ to_x isinstance Tensor error operands ndarray tensors words"
+
+
+@pytest.mark.parametrize("name", NAMES.split())
+def test_parameters_may_be_called_anything(name):
+    """Also what the code of a call calls its own."""
+    found = {}
+    exec(f"def not_(x, {name}=2.0): return x * {name}", found)
+    f = minidl.primitive(found["not_"])
+    f.vjp(eval(f"lambda g, {name}: g * {name}") if name != "out" else lambda g, x: 3.0 * g + 0.0 * x)
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    assert np.array_equal(f(x).data, [2.0, 4.0])
+    assert np.array_equal(minidl.grad(f(x, **{name: 3.0}).sum(), x)[0].data, [3.0, 3.0])
+
+
+def test_what_python_counts_is_not_trusted_under_a_debugger(tmp_path):
+    """A tracer holds what it looks at: a number found while it runs would take held memory for free."""
+    script = """
+import sys
+def tracer(frame, event, argument):
+    frame.f_trace_opcodes = True
+    frame.f_locals
+    return tracer
+sys.settrace(tracer)
+import minidl
+from minidl import memory
+from minidl.kernels import reuse
+sys.settrace(None)
+print(memory._HOLDERS, reuse._ALONE)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split() == ["-1", "None"]

@@ -9,6 +9,7 @@ import pytest
 import minidl
 from minidl import Tensor, nn
 from minidl.check import GradcheckError, gradcheck, gradcheck_pair
+from minidl.nn import functional as F
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -25,6 +26,7 @@ def op(forward, *rules, elementwise=True):
 
 
 # --- planted errors in primitives: (name, f, inputs, order at which it shows, key, words of the explanation) ---------
+
 
 def tanh(x):
     return np.tanh(x)
@@ -684,3 +686,20 @@ def test_each_tensor_has_its_own_verdict():
     report = gradcheck_pair(affine, affine_back(dw=lambda g, x, w: 0 * w, db=lambda g, x, w: g[-1]), AFFINE, rng=0)
     assert {r.name: r.verdict for r in report.results} == {"x": "right", "w": "wrong", "b": "wrong"}
     assert (report["w"].finding.key, report["b"].finding.key) == ("zero", "unsummed")
+
+
+AHEAD = [lambda x: F.cross_entropy(x, [0, 1, 2, 0]), lambda x: F.max_pool2d(x.reshape(1, 1, 4, 3), 2)]
+
+
+@pytest.mark.parametrize("before", AHEAD)
+def test_the_culprit_after_what_was_computed_ahead(before):
+    """Cross-entropy and max-pool hand their results to the recorded operation: checked alone it would seem wrong."""
+
+    @minidl.primitive(elementwise=True)
+    def bad(x):
+        return x**3
+
+    bad.vjp(lambda g, x: g * x * x * 2)
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    report = minidl.gradcheck(lambda x: bad(before(x)).sum(), x)
+    assert not report and "bad" in str(report) and "rule of `bad`" in str(report)

@@ -9,7 +9,7 @@ import pytest
 
 from minidl import Tensor, kernels
 from minidl.kernels import update
-from minidl.optim import SGD, Adagrad, Adam, AdamW, RMSprop
+from minidl.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 pytest.importorskip("numba")
 
@@ -260,3 +260,21 @@ for size, numba in ((1000, False), (40_000, not broken)):
 @pytest.mark.parametrize("broken", [False, True])
 def test_numba_is_imported_for_large_parameters_only_and_may_be_broken(broken):
     subprocess.run([sys.executable, "-c", PROGRAM.format(broken=broken)], check=True)
+
+
+def test_a_decay_from_a_class_behind_the_rule_counts_for_large_parameters_too():
+    class Decoupled(Optimizer):
+        def decay(self, w, g, lr, weight_decay, **_):
+            w *= 1 - lr * weight_decay
+            return g
+
+    class Behind(SGD, Decoupled):
+        pass
+
+    class Before(Decoupled, SGD):
+        pass
+
+    class Unchanged(SGD):
+        pass
+
+    assert Behind.fused is None and Before.fused is None and Unchanged.fused is SGD.fused is not None

@@ -471,3 +471,13 @@ def test_parameter_is_a_leaf_of_its_own():
     assert type(p * 2) is Tensor and not nn.Parameter([1.0], requires_grad=False).requires_grad
     with pytest.raises(AttributeError):
         p.anything = 1  # no __dict__: parameters are small
+
+
+def test_a_hook_may_add_to_the_module_that_runs_it():
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    model[0].register_forward_hook(lambda module, args, out: setattr(model, "last", out))
+    assert np.array_equal(model(np.ones((1, 2), np.float32)).data, np.maximum(model.last.data, 0))
+    model.extra = []
+    model.extra.append(nn.Linear(1, 1))
+    with pytest.raises(TypeError, match="Sequential.extra is a list of layers"):
+        model(np.ones((1, 2), np.float32))

@@ -338,3 +338,9 @@ def test_adaptive_pooling(torch, size):
     x = np.random.default_rng(0).standard_normal((2, 2, 5, 6))
     same_as_torch(torch, lambda t: minidl.adaptive_avg_pool2d(t, size),
         lambda t: torch.nn.functional.adaptive_avg_pool2d(t, size), x)
+
+
+def test_products_take_lists():
+    assert np.array_equal(minidl.matmul([[1.0, 2.0]], [[1.0], [2.0]]), [[5.0]])
+    assert np.array_equal(minidl.matmul([[1.0, 2.0]], np.ones((2, 1))), [[3.0]])
+    assert np.array_equal(minidl.matmul(Tensor([[1.0, 2.0]]), [[1.0], [2.0]]).data, [[5.0]])

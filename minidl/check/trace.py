@@ -139,8 +139,10 @@ def culprit(trace: Trace, order: int, check: Callable, rng: np.random.Generator)
     """
     seen = set()
     for call in trace.calls:
+        if "found" in call.op.params:  # was computed before the call: alone it does not depend on its argument
+            continue
         arrays = [getattr(a, "_array", a) for a in call.args]
-        values = (call.result._array, *arrays, *map(np.shape, arrays))
+        values = (call.result._array, *arrays, *(getattr(a, "shape", ()) for a in arrays))
         for k, a in enumerate(call.args):
             if not (isinstance(a, Tensor) and a.requires_grad) or k >= len(call.op.rules) or not call.op.rules[k]:
                 continue

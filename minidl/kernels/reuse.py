@@ -4,7 +4,8 @@ The first write to fresh memory is slow: the system hands it out page by page, a
 as a large array goes. A training step makes the same arrays again and again, so their memory is kept here for the next.
 
 An array from `empty` is a view of a buffer, and holds it, as do its own views. A buffer that only the list below holds
-is free. Python counts exactly that; where it does not (PyPy, a build without the GIL), arrays are fresh each time.
+is free. Python counts exactly that; where it does not (PyPy, a build without the GIL, under a debugger), arrays are
+fresh each time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 LEAST = 2**18  # bytes; smaller arrays get memory that the C library has kept anyway
 MOST = 2**28  # bytes that are kept at most
 
-_lock = threading.RLock()
+_lock = threading.Lock()
 _buffers: list[np.ndarray] = []
 
 
@@ -28,9 +29,13 @@ def empty(shape: tuple, dtype: np.dtype) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     if size < LEAST or _ALONE is None:
         return np.empty(shape, dtype)
-    with _lock:
+    if not _lock.acquire(blocking=False):  # another thread is choosing, or this one, before a signal or a __del__
+        return np.empty(shape, dtype)
+    try:
         buffer = _found(size)
         return np.ndarray(shape, dtype, buffer, -buffer.ctypes.data % 64)
+    finally:
+        _lock.release()
 
 
 def _found(size: int) -> np.ndarray:
@@ -55,12 +60,14 @@ def _alone() -> int | None:
     """What Python counts for an array that only a list holds; None where it does not count."""
     if not hasattr(sys, "getrefcount") or not getattr(sys, "_is_gil_enabled", lambda: True)():
         return None
+    if sys.gettrace() or sys.getprofile():  # a debugger holds what it looks at
+        return None
     return _counts([np.empty(0)])[0]
 
 
 def _after_fork() -> None:
     global _lock
-    _lock = threading.RLock()
+    _lock = threading.Lock()
 
 
 _ALONE = _alone()

@@ -73,9 +73,8 @@ class Sequential(_Numbered):
             self.extend(layers)
 
     def forward(self, x):
-        for layer in vars(self).values():  # what `children` walks over, without a generator
-            if isinstance(layer, Module):
-                x = layer(x)
+        for layer in self.children():
+            x = layer(x)
         return x
 
     def _part(self, layers: dict) -> Sequential:

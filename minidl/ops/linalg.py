@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import kernels
 from ..arrays import common_floats, describe, raw_of, shape_of
-from ..engine import primitive
+from ..engine import Tensor, primitive
 from .arithmetic import where
 from .index import getitem
 from .reduce import sum
@@ -29,6 +29,7 @@ def matmul(x, y):
             f"matmul: {describe(x)} @ {describe(y)}: the last axis of the first must be as long as the "
             f"{'second to last' if b.ndim > 1 else 'only'} axis of the second; is one of them transposed?"
         )
+    x, y = x if isinstance(x, Tensor) else a, y if isinstance(y, Tensor) else b
     if a.dtype is not b.dtype:
         x, y = common_floats([x, y])
     if a.ndim == 1 or b.ndim == 1:  # a vector is a row on the left, a column on the right
@@ -69,6 +70,7 @@ def linear(x, weight, bias=None):
         )
     if bias is not None and raw_of(bias).shape != w.shape[:1]:
         raise ValueError(f"linear: bias {describe(bias)} must have shape {w.shape[:1]}, one number for each output")
+    x, weight = x if isinstance(x, Tensor) else a, weight if isinstance(weight, Tensor) else w
     if a.dtype is not w.dtype:
         x, weight = common_floats([x, weight])
     if a.ndim == 2:

@@ -83,8 +83,9 @@ class _BatchNorm:
         return g * self.inverse.reshape(self.per_channel)
 
     def to_weight(self, g, x):
-        if self.left[0]() is g:
-            return self.left[1]
+        left, of_weight, _ = self.left  # once: another thread may be in the same backward
+        if left() is g:
+            return of_weight
         if not isinstance(g, Tensor):  # x wants no gradient
             return kernels.batch_norm_backward(g, x, self.mean, self.inverse, None, self.training)[1]
         if self.training:
@@ -94,8 +95,9 @@ class _BatchNorm:
         return sum(g * z, self.axis)
 
     def to_bias(self, g):
-        if self.left[0]() is g:
-            return self.left[2]
+        left, _, of_bias = self.left
+        if left() is g:
+            return of_bias
         return sum(g, self.axis) if isinstance(g, Tensor) else kernels.channel_sum(g)
 
 
@@ -109,12 +111,15 @@ def batch_norm(
     batch's, their derivative is part of the gradient, and the running statistics, if given, are updated in place:
     running = (1 - momentum) running + momentum batch, the variance there with divisor M - 1. Otherwise the running
     statistics are used, as constants. They may be Tensors or writable arrays; no graph passes through them.
-    The dtype of x is kept. Raises ValueError for shapes that do not fit, in training for a single value per channel.
+    x is float32 or float64 (TypeError otherwise) and stays so. Raises ValueError for shapes that do not fit, and in
+    training for a single value per channel.
     Source: Ioffe and Szegedy, "Batch normalization", 2015.
     """
     shape = shape_of(x)
     if len(shape) < 2:
         raise ValueError(f"batch_norm: input {describe(x)} must be (N, C) or (N, C, ...)")
+    if raw_of(x).dtype not in (np.float32, np.float64):
+        raise TypeError(f"batch_norm: input {describe(x)} must be float32 or float64; use .astype('float32')")
     named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     for name, v in named.items():
         if v is not None and shape_of(v) != shape[1:2]:

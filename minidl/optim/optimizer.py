@@ -74,11 +74,9 @@ class Optimizer:
     def __init_subclass__(cls, **arguments) -> None:
         """A class that changes the formula has no kernel, unless it brings its own."""
         super().__init_subclass__(**arguments)
-        for base in cls.__mro__:
-            changed = {"update", "decay", "slots", "fused"} & vars(base).keys()
-            if changed:
-                cls.fused = cls.fused if "fused" in changed else None
-                return
+        owner = next(base for base in cls.__mro__ if "fused" in vars(base))
+        if any(getattr(cls, name) is not getattr(owner, name) for name in ("update", "decay", "slots")):
+            cls.fused = None
 
     def step(self, closure: Callable | None = None):
         """Update every parameter that has a gradient.
