@@ -72,7 +72,10 @@ def in_fresh_process(function: Callable, *args, **environment: str | None):
             return process.submit(function, *args).result()
 
 
-def alternate(functions: dict[str, Callable], seconds: float, block: float = 0.03) -> dict[str, np.ndarray]:
+REST = 0.1  # seconds between blocks: the threads of whoever came before spin for a while, and then sleep
+
+
+def alternate(functions: dict[str, Callable], seconds: float, block: float = 0.2) -> dict[str, np.ndarray]:
     """Seconds per call of each function, block by block, in `seconds` for each of them (at least three blocks)."""
     calls = {name: _calls(function, block) for name, function in functions.items()}
     times: dict[str, list[float]] = {name: [] for name in functions}
@@ -80,6 +83,7 @@ def alternate(functions: dict[str, Callable], seconds: float, block: float = 0.0
     with collector_off():
         while time.perf_counter() < end or len(times[order[0]]) < 3:
             for name in order:
+                time.sleep(REST)
                 times[name].append(_block(functions[name], calls[name]))
             order.reverse()
     return {name: np.array(values) for name, values in times.items()}
