@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 
+import measure
 import numpy as np  # first, as users do: BLAS has read its environment variables and started its threads
 
 from minidl import kernels
@@ -96,16 +94,6 @@ def products(blocks: int, threads: int) -> None:
             print(f"{formula:9}{f'x ({n}, {inputs}), w ({outputs}, {inputs})':25}{found['minidl']:>9.1f}{others}")
 
 
-def blas_core() -> str:
-    """Name of the processor that OpenBLAS chose its routines for."""
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(sys.modules["numpy._core._multiarray_umath"].__file__)
-        name = library.scipy_openblas_get_corename64_
-        name.restype = ctypes.c_char_p
-        return "OpenBLAS " + name().decode()
-    return np.show_config("dicts")["Build Dependencies"]["blas"]["name"]
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--threads", type=int, default=kernels.get_num_threads())
@@ -113,7 +101,7 @@ def main() -> None:
     arguments.add_argument("--busy", type=int, default=0, help="processors that something else keeps busy")
     arguments = arguments.parse_args()
     kernels.set_num_threads(arguments.threads)
-    print(f"{platform.machine()}, {os.cpu_count()} processors; {blas_core()}; NumPy {np.__version__}")
+    print(measure.describe(measure.machine()))
     print(f"kernels: {kernels.backend()}, {arguments.threads} threads; NumPy's products: as many as BLAS chose")
     print(f"processors kept busy by something else: {arguments.busy}")
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(arguments.busy)]

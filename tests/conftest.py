@@ -34,6 +34,15 @@ def backend(request):
 
 
 @pytest.fixture
+def kernels_as_before():
+    """The choice "auto" of kernels during the test, and afterwards what was chosen before, threads included."""
+    count = kernels.get_num_threads()
+    with kernels.using("auto"):
+        yield
+    kernels.set_num_threads(count)
+
+
+@pytest.fixture
 def torch():
     """PyTorch, the oracle; tests that need it are skipped where it is not installed."""
     return pytest.importorskip("torch")

@@ -16,20 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = (1, 1), (1, 1), (1, 1), 1
 
 
-@pytest.fixture(autouse=True)
-def _as_before():
-    count = kernels.get_num_threads()
-    with kernels.using("auto"):
-        yield
-    kernels.set_num_threads(count)
-
-
-@pytest.fixture(params=["numpy", "numba"])
-def backend(request):
-    if request.param == "numba":
-        pytest.importorskip("numba")
-    with kernels.using(request.param):
-        yield request.param
+pytestmark = pytest.mark.usefixtures("kernels_as_before")
 
 
 # --- Convolution: oracles -------------------------------------------------------------------------------------------
@@ -168,6 +155,7 @@ def test_long_float32_sums_stay_accurate(backend):
 
 
 # --- Convolution: hard inputs ---------------------------------------------------------------------------------------
+
 
 def awkward(a):
     """The same numbers as a read-only view that is neither contiguous nor aligned."""

@@ -270,14 +270,6 @@ def _check_pools(backend, rng, x, smooth, kernel, stride, padding, dilation, cei
 # --- Tests ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["numpy", "numba"])
-def backend(request):
-    if request.param == "numba":
-        pytest.importorskip("numba")
-    with kernels.using(request.param):
-        yield request.param
-
-
 def test_convolution(backend):
     fuzz_convolution(backend, 500 if backend == "numba" else 150, seed=1)
 

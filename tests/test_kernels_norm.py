@@ -17,12 +17,7 @@ SHAPES = [
 PRECISION = {np.float32: 5e-6, np.float64: 2e-13}
 
 
-@pytest.fixture(autouse=True)
-def _as_before():
-    count = kernels.get_num_threads()
-    with kernels.using("auto"):
-        yield
-    kernels.set_num_threads(count)
+pytestmark = pytest.mark.usefixtures("kernels_as_before")
 
 
 def close(found, wanted, dtype, scale=1.0):

@@ -49,7 +49,7 @@ def using(name: str) -> Iterator[None]:
 def ready(who, **arrays):
     """The arrays contiguous, aligned and as read-only views, so that each kernel meets one type per float type."""
     dtypes = {array.dtype for array in arrays.values()}
-    if len(dtypes) > 1 or dtypes.pop() not in _FLOATS:
+    if len(dtypes) > 1 or dtypes.pop() not in FLOATS:
         given = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
         raise TypeError(f"{who} needs float32 or float64, the same for all arrays; got {given}; convert with astype")
     return [frozen(array) for array in arrays.values()]
@@ -113,7 +113,7 @@ def _numba_found() -> bool:
     return _numba_loads
 
 
-_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 _wish, _numba_loads = "auto", None
 _bodies: dict[tuple[str, str], ModuleType] = {}
 use(os.environ.get("MINIDL_KERNELS", "auto"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import elementwise_numpy
-from .backend import _FLOATS, body, check_shape
+from .backend import FLOATS, body, check_shape
 
 SMALL = 32768  # numbers below which NumPy serves, so that small networks do not import numba
 
@@ -37,5 +37,5 @@ def _body(*arrays):
     module, dtype = body("elementwise", small=arrays[0].size < SMALL), arrays[0].dtype
     if module is elementwise_numpy:
         return module
-    fits = dtype in _FLOATS and all(a.flags.c_contiguous and a.flags.aligned and a.dtype == dtype for a in arrays)
+    fits = dtype in FLOATS and all(a.flags.c_contiguous and a.flags.aligned and a.dtype == dtype for a in arrays)
     return module if fits else elementwise_numpy

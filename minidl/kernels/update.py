@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .backend import _FLOATS, backend, body, check_shape, ready
+from .backend import FLOATS, backend, body, check_shape, ready
 
 LARGE = 32768  # from so many elements on, a compiled rule is worth the import of numba
 Array = np.ndarray
@@ -20,7 +20,7 @@ Array = np.ndarray
 
 def compiles(w: Array, remembered: list[Array]) -> bool:
     """Can the compiled rules serve these arrays? They are contiguous, float32 or float64, and numba is in use."""
-    if w.dtype not in _FLOATS or not all(a.flags.carray for a in (w, *remembered)):
+    if w.dtype not in FLOATS or not all(a.flags.carray for a in (w, *remembered)):
         return False
     if backend() == "numba":
         try:
