@@ -9,11 +9,11 @@ import math
 
 import numpy as np
 
-from . import threads
+from . import conv_spread_numba, threads
 from .compiling import jit, part
 from .geometry import conv_sizes
 from .layout import backward_layout, forward_layout
-from .registers import at, copy, lanes, shift, sixteen_sums, take, tile, tile_vectors
+from .registers import at, copy, lanes, shift, sixteen_sums, sum_sixty_four, take, tile
 from .reuse import empty
 
 # --- The three passes -----------------------------------------------------------------------------------------------
@@ -27,6 +27,8 @@ def conv2d(x, w, b, stride, padding, dilation, groups):
 
 
 def conv2d_input(g, w, x_shape, stride, padding, dilation, groups):
+    if conv_spread_numba.pays(x_shape, w.shape, g.shape, stride):
+        return conv_spread_numba.conv2d_input(g, w, x_shape, padding, dilation, groups)
     layout = backward_layout(x_shape, w.shape, g.shape, stride, padding, dilation, groups)
     return _correlate(g, w, np.zeros(x_shape[1], g.dtype), x_shape, layout, g.size * w[0].size)
 
@@ -102,41 +104,6 @@ def lay_flat(x, p, copies, phases, image, count, channel, flat, start):
                         line = at(x, source + r * step_h * width)
                         take(line, step_w, at(flat, to + r * pitch), right - left)
             start += p.plane
-
-
-@part
-def sum_sixty_four(sums, run, w, w_out, outs, bias, more, flat, places, weights, taps):
-    """sums[k run + i] = bias[k] + sum over taps of w[k w_out + weights[tap]] * flat[places[tap] + i], for 64 i.
-
-    Outputs k go in fours; where one is missing the last is computed again. With `more`, what is in sums takes the place
-    of the bias. All arrays are pointers.
-    """
-    width = tile_vectors() * lanes(flat)
-    acc = tile(flat)
-    acc1, acc2, acc3 = shift(acc, width), shift(acc, 2 * width), shift(acc, 3 * width)
-    for k in range(0, outs, 4):
-        k1, k2, k3 = min(k + 1, outs - 1), min(k + 2, outs - 1), min(k + 3, outs - 1)
-        w0, w1, w2, w3 = shift(w, k * w_out), shift(w, k1 * w_out), shift(w, k2 * w_out), shift(w, k3 * w_out)
-        for start in range(0, 64, width):
-            to = shift(sums, k * run + start)
-            if more:
-                for j in range(4):
-                    for i in range(width):
-                        acc[j * width + i] = to[j * run + i]
-            else:
-                for i in range(width):
-                    acc[i], acc1[i], acc2[i], acc3[i] = bias[k], bias[k1], bias[k2], bias[k3]
-            for t in range(taps):
-                x, v = shift(flat, start + places[t]), weights[t]
-                v0, v1, v2, v3 = w0[v], w1[v], w2[v], w3[v]
-                for i in range(width):
-                    acc[i] += v0 * x[i]
-                    acc1[i] += v1 * x[i]
-                    acc2[i] += v2 * x[i]
-                    acc3[i] += v3 * x[i]
-            for j in range(4):
-                for i in range(width):
-                    to[j * run + i] = acc[j * width + i]
 
 
 @part

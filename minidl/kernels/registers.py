@@ -143,6 +143,39 @@ def take(source, step, to, count):
             _eight_even(to, source, min(i, count - 8))
 
 
+def _adder(count):
+    """The function (to, source, i): to[i + j] += source[i + j] for all j < count, as one vector."""
+
+    @intrinsic
+    def add(typing_context, to, source, i):
+        def generate(context, builder, signature, args):
+            (to, source, i), kind = args, _kind(context, signature.args[0])
+            vector, size = ir.VectorType(kind, count).as_pointer(), context.get_abi_sizeof(kind)
+            to, source = (builder.bitcast(builder.gep(pointer, [i]), vector) for pointer in (to, source))
+            total = builder.fadd(builder.load(to, align=size), builder.load(source, align=size))
+            builder.store(total, to, align=size)
+            return context.get_dummy_value()
+
+        return types.void(to, source, types.intp), generate
+
+    return add
+
+
+_add_sixteen, _add_four = _adder(16), _adder(4)
+
+
+@part
+def add(to, source, count):
+    """to[i] += source[i] for all i < count, where rows are short: in sixteens, in fours, then one by one."""
+    sixteens, fours = count // 16 * 16, count // 4 * 4
+    for i in range(0, sixteens, 16):
+        _add_sixteen(to, source, i)
+    for i in range(sixteens, fours, 4):
+        _add_four(to, source, i)
+    for i in range(fours, count):
+        to[i] += source[i]
+
+
 @intrinsic
 def at(typing_context, array, place):
     """Pointer to array[place]: unlike an array, it takes no negative indices, so that indexing it is plain addition."""
@@ -158,6 +191,41 @@ def at(typing_context, array, place):
 def shift(typing_context, pointer, count):
     """The pointer, `count` numbers further on."""
     return pointer(pointer, types.intp), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
+
+
+@part
+def sum_sixty_four(sums, run, w, w_out, outs, bias, more, flat, places, weights, taps):
+    """sums[k run + i] = bias[k] + sum over taps of w[k w_out + weights[tap]] * flat[places[tap] + i], for 64 i.
+
+    Outputs k go in fours; where one is missing the last is computed again. With `more`, what is in sums takes the place
+    of the bias. All arrays are pointers.
+    """
+    width = tile_vectors() * lanes(flat)
+    acc = tile(flat)
+    acc1, acc2, acc3 = shift(acc, width), shift(acc, 2 * width), shift(acc, 3 * width)
+    for k in range(0, outs, 4):
+        k1, k2, k3 = min(k + 1, outs - 1), min(k + 2, outs - 1), min(k + 3, outs - 1)
+        w0, w1, w2, w3 = shift(w, k * w_out), shift(w, k1 * w_out), shift(w, k2 * w_out), shift(w, k3 * w_out)
+        for start in range(0, 64, width):
+            to = shift(sums, k * run + start)
+            if more:
+                for j in range(4):
+                    for i in range(width):
+                        acc[j * width + i] = to[j * run + i]
+            else:
+                for i in range(width):
+                    acc[i], acc1[i], acc2[i], acc3[i] = bias[k], bias[k1], bias[k2], bias[k3]
+            for t in range(taps):
+                x, v = shift(flat, start + places[t]), weights[t]
+                v0, v1, v2, v3 = w0[v], w1[v], w2[v], w3[v]
+                for i in range(width):
+                    acc[i] += v0 * x[i]
+                    acc1[i] += v1 * x[i]
+                    acc2[i] += v2 * x[i]
+                    acc3[i] += v3 * x[i]
+            for j in range(4):
+                for i in range(width):
+                    to[j * run + i] = acc[j * width + i]
 
 
 def _kind(context, array):
