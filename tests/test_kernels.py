@@ -114,6 +114,10 @@ def test_conv_against_torch(backend, dtype, tolerance):
         ((1, 130, 9, 9), (4, 130, 3, 3), (1, 1), (1, 1), (1, 1), 1),
         ((2, 2, 64, 90), (3, 2, 7, 3), (3, 2), (3, 1), (1, 2), 1),
         ((1, 3, 32, 32), (8, 3, 16, 16), (16, 16), (0, 0), (1, 1), 1),  # patches
+        ((37, 6, 14, 14), (16, 6, 5, 5), (1, 1), (0, 0), (1, 1), 1),  # far fewer places than pixels, here and below
+        ((5, 6, 12, 11), (10, 3, 5, 3), (1, 1), (1, 0), (1, 2), 2),
+        ((3, 2, 9, 8), (7, 2, 3, 4), (1, 1), (3, 1), (4, 2), 1),
+        ((2, 70, 6, 5), (90, 70, 4, 3), (1, 1), (0, 0), (1, 1), 1),
     ],
 )
 def test_conv_bodies_agree_on_larger_shapes(x_shape, w_shape, stride, padding, dilation, groups):
@@ -296,6 +300,23 @@ def test_max_pool_keeps_the_first_nan(backend):
     assert np.array_equal(index, [[[[1, 7], [13, 15]]]])
 
 
+def test_bodies_agree_on_pairs_of_rows_and_columns():
+    """Windows of 2x2 side by side have a kernel of their own, in which the rows meet before the columns."""
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(9)
+    for size in [(28, 28), (10, 10), (11, 10), (10, 11), (2, 2), (3, 2), (7, 36)]:
+        for dtype, ceil_mode in ((np.float32, False), (np.float64, True)):
+            x = rng.integers(-1, 2, (3, 4, *size)).astype(dtype)  # ties in most windows, and each special value
+            for value in (np.nan, -np.inf, np.inf, -0.0):
+                x[rng.random(x.shape) < 0.15] = value
+            found = []
+            for name in ("numpy", "numba"):
+                with kernels.using(name):
+                    found.append(kernels.max_pool2d(x, (2, 2), (2, 2), (0, 0), (1, 1), ceil_mode))
+            (out, index), (other, place) = found
+            assert np.array_equal(out, other, equal_nan=True) and np.array_equal(index, place), size
+
+
 def test_avg_pool_against_torch(backend):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(9)
@@ -332,6 +353,7 @@ BIG = [
     ((24, 8, 16, 16), (18, 8, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((40, 6, 20, 20), (12, 3, 5, 5), (2, 2), (2, 2), (1, 1), 2),
     ((40, 32, 8, 8), (32, 1, 3, 3), (1, 1), (1, 1), (1, 1), 32),
+    ((40, 6, 14, 14), (16, 6, 5, 5), (1, 1), (0, 0), (1, 1), 1),
 ]
 
 

@@ -208,7 +208,15 @@ def dot_sixteen(g, gap, outs, flat, taps, places, steps, count, tails, tail_step
     k1, k2, k3 = min(1, outs - 1) * gap, min(2, outs - 1) * gap, (outs - 1) * gap
     for _ in range(2):
         ta, tb, tc, td = places[0], places[min(1, taps - 1)], places[min(2, taps - 1)], places[taps - 1]
-        for step in range(count):
+        for step in range(count if outs == 1 else 0):  # depthwise
+            y, x = shift(g, step * n), shift(flat, steps[step])
+            for i in range(n):
+                y0 = y[i]
+                acc[i] += y0 * x[ta + i]
+                acc[n + i] += y0 * x[tb + i]
+                acc[2 * n + i] += y0 * x[tc + i]
+                acc[3 * n + i] += y0 * x[td + i]
+        for step in range(count if outs > 1 else 0):
             y, x = shift(g, step * n), shift(flat, steps[step])
             for i in range(n):
                 a, b, c, d = x[ta + i], x[tb + i], x[tc + i], x[td + i]

@@ -1,8 +1,8 @@
 """The gradient of a convolution's input where the output is much smaller than the input: products first, then spread.
 
 `conv_numba` gathers: every position of the input sums over all taps, also over those that hit nothing. Without padding
-a 5x5 kernel on 14x14 pixels has 10x10 places, and half of these sums are over zeros. Here every place makes its products
-with all taps at once, a convolution of 1x1 from the filters to the taps, and these are added where they belong:
+a 5x5 kernel on 14x14 pixels has 10x10 places, and half of these sums are over zeros. Here every place makes its
+products with all taps at once, a convolution of 1x1 from the filters to the taps, and they are added where they belong:
 
     products[c, i, j, p] = sum over filters o of w[o, c, i, j] * g[o, p]        for all places p = (y, x)
     dx[c, y + d i - P, x + d j - P] += products[c, i, j, p]
@@ -31,7 +31,7 @@ def pays(x_shape, w_shape, g_shape, stride) -> bool:
 
 
 def conv2d_input(g, w, x_shape, padding, dilation, groups):
-    (images, channels, height, width), (filters, per_group, kh, kw), (ho, wo) = x_shape, w.shape, g.shape[2:]
+    (images, _, height, width), (filters, per_group, kh, kw), (ho, wo) = x_shape, w.shape, g.shape[2:]
     outs, taps, n = filters // groups, per_group * kh * kw, ho * wo
     block, run = _block(images, n, taps + outs)
     blocks = -(-images // block)
@@ -46,7 +46,7 @@ def conv2d_input(g, w, x_shape, padding, dilation, groups):
 
 @lru_cache(maxsize=512)
 def _block(images, n, rows):
-    """How many images to lay side by side, and room for a row of them: whole tiles of 64, and few of them half empty."""
+    """How many images to lay side by side, and room for a row of them, in tiles of 64 of which little stays empty."""
     most = max(1, min(images, 16, ROOM // (rows * n)))
     used = {b: b * n / -(-b * n // 64) for b in range(1, most + 1)}
     block = max(used, key=used.get)

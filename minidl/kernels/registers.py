@@ -203,6 +203,18 @@ def sum_sixty_four(sums, run, w, w_out, outs, bias, more, flat, places, weights,
     width = tile_vectors() * lanes(flat)
     acc = tile(flat)
     acc1, acc2, acc3 = shift(acc, width), shift(acc, 2 * width), shift(acc, 3 * width)
+    if outs == 1:  # depthwise
+        for start in range(0, 64, width):
+            to = shift(sums, start)
+            for i in range(width):
+                acc[i] = to[i] if more else bias[0]
+            for t in range(taps):
+                x, v0 = shift(flat, start + places[t]), w[weights[t]]
+                for i in range(width):
+                    acc[i] += v0 * x[i]
+            for i in range(width):
+                to[i] = acc[i]
+        return
     for k in range(0, outs, 4):
         k1, k2, k3 = min(k + 1, outs - 1), min(k + 2, outs - 1), min(k + 3, outs - 1)
         w0, w1, w2, w3 = shift(w, k * w_out), shift(w, k1 * w_out), shift(w, k2 * w_out), shift(w, k3 * w_out)
