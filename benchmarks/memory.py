@@ -8,6 +8,11 @@ batch, and the peak of the resident memory, less the baseline, is the result: ev
 the allocator and the kernels' scratch hold on to. Linux tells both, in /proc/self/status, and can forget an earlier
 peak; elsewhere the peaks of the process before and after stand in. The last table says what is alive in minidl between
 forward and backward, and which line made it, as tracemalloc sees it.
+
+    python benchmarks/memory.py --faults
+
+prints instead what minidl/kernels/reuse.py is worth: page faults and time of a training step at batch 64 with the
+memory of large results used again, and with fresh memory for each, in turns.
 """
 
 from __future__ import annotations
@@ -47,12 +52,44 @@ def alive(batch: int) -> list[tuple[str, float]]:
     return [(f"{s.traceback[0].filename.removeprefix(root)}:{s.traceback[0].lineno}", s.size / MB) for s in lines]
 
 
-def _warm(name, batch):
+def faults(options) -> list[dict]:
+    """Rows of page faults and milliseconds a step, with memory used again and with fresh memory."""
+    import resource  # not on Windows
+
+    from minidl.kernels import reuse
+
+    print(f"\n{measure.describe(measure.machine())}\na training step, float32, batch 64: memory used again, and fresh")
+    table = measure.Table("network", "faults again", "fresh", "ms again", "   fresh", "ratio")
+    rows, least = [], reuse.LEAST
+    for name in options.only:
+        contestant, x, y = _warm("minidl", 64, name)
+        contestant.x, contestant.y = contestant.library.tensor(x), contestant.library.tensor(y)
+        count = {}
+
+        def step(how, contestant=contestant, count=count):
+            reuse.LEAST = least if how == "again" else sys.maxsize
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            contestant.step()
+            count.setdefault(how, []).append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+        ways = {how: lambda how=how, step=step: step(how) for how in ("again", "fresh")}
+        found = measure.summary(measure.alternate(ways, options.seconds), first="again")
+        reuse.LEAST = least
+        median = {how: float(np.median(values)) for how, values in count.items()}
+        rows.append({"network": name, "faults": median, **found})
+        table.row(
+            name, *(f"{median[how]:.0f}" for how in ("again", "fresh")), *(f"{t:.2f}" for t in found["ms"].values()),
+            f"{found['ratio']['fresh']:.2f}",
+        )  # fmt: skip
+    return rows
+
+
+def _warm(name, batch, which="vgg"):
     """A contestant that has taken a small step, and a batch for large ones."""
     from minidl import manual_seed, nn
 
     manual_seed(0)
-    network = NETWORKS["vgg"]
+    network = NETWORKS[which]
     weights = {key: np.array(value) for key, value in network.make(nn).state_dict().items()}
     contestant = Modules(name, network, weights, *network.batch(2), lr=1e-6)
     contestant.step()
@@ -112,10 +149,13 @@ def memory(options) -> list[dict]:
 
 
 def main() -> None:
-    parser = measure.arguments(__doc__, several=False)
+    parser = measure.arguments(__doc__, seconds=4.0, several=False)
+    parser.add_argument("--faults", action="store_true", help="page faults, and what using memory again is worth")
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64, 256], metavar="N")
     parser.add_argument("--contestants", nargs="*", choices=["torch"], default=["torch"])
-    measure.each_setting(memory, parser.parse_args())
+    parser.add_argument("--only", nargs="+", choices=list(NETWORKS), default=["lenet", "vgg", "resnet8"], metavar="NAME")
+    options = parser.parse_args()
+    measure.each_setting(faults if options.faults else memory, options)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,14 @@ def test_steps(tmp_path):
     assert [row["pass"] for row in one["rows"]] == ["train", "infer"]
 
 
+def test_faults(tmp_path):
+    pytest.importorskip("resource")
+    printed, (one,) = results("memory.py", tmp_path, "--faults", "--only", "lenet", "--seconds", "0.01")
+    (row,) = one["rows"]
+    assert row["network"] == "lenet" and "lenet" in printed
+    assert set(row["faults"]) == set(row["ms"]) == {"again", "fresh"} and row["ratio"]["fresh"] > 0
+
+
 def test_steps_beside_torch(tmp_path, torch, capsys):
     import steps
 
