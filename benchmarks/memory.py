@@ -153,7 +153,8 @@ def main() -> None:
     parser.add_argument("--faults", action="store_true", help="page faults, and what using memory again is worth")
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64, 256], metavar="N")
     parser.add_argument("--contestants", nargs="*", choices=["torch"], default=["torch"])
-    parser.add_argument("--only", nargs="+", choices=list(NETWORKS), default=["lenet", "vgg", "resnet8"], metavar="NAME")
+    only = {"choices": list(NETWORKS), "default": ["lenet", "vgg", "resnet8"]}
+    parser.add_argument("--only", nargs="+", metavar="NAME", **only)
     options = parser.parse_args()
     measure.each_setting(faults if options.faults else memory, options)
 

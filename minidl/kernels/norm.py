@@ -29,8 +29,8 @@ def batch_norm(
     Reference: Ioffe and Szegedy, "Batch normalization", 2015, algorithm 1.
     """
     (x,) = ready("batch_norm", x=x)
-    flat = _flat("batch_norm", x, training=True)
-    weight, bias = _per_channel("batch_norm", flat, weight=(weight, 1), bias=(bias, 0))
+    flat = as_channels("batch_norm", x, training=True)
+    weight, bias = per_channel("batch_norm", flat, weight=(weight, 1), bias=(bias, 0))
     out, mean, variance = _body(flat).batch_norm(flat, weight, bias, eps)
     return out.reshape(x.shape), mean, variance
 
@@ -45,9 +45,9 @@ def normalize(
     Shapes and errors as for `batch_norm`, except that x may be empty. Reference: the same, algorithm 2.
     """
     (x,) = ready("normalize", x=x)
-    flat = _flat("normalize", x)
+    flat = as_channels("normalize", x)
     given = {"mean": (mean, 0), "inverse": (inverse, 1), "weight": (weight, 1), "bias": (bias, 0)}
-    return _body(flat).normalize(flat, *_per_channel("normalize", flat, **given)).reshape(x.shape)
+    return _body(flat).normalize(flat, *per_channel("normalize", flat, **given)).reshape(x.shape)
 
 
 def batch_norm_backward(
@@ -65,9 +65,9 @@ def batch_norm_backward(
     """
     g, x = ready("batch_norm_backward", g=g, x=x)
     check_shape("batch_norm_backward", "g", g, x.shape, "x")
-    flat = _flat("batch_norm_backward", x, training)
+    flat = as_channels("batch_norm_backward", x, training)
     given = {"mean": (mean, 0), "inverse": (inverse, 1), "weight": (weight, 1)}
-    given = _per_channel("batch_norm_backward", flat, **given)
+    given = per_channel("batch_norm_backward", flat, **given)
     dx, dweight, dbias = _body(flat).batch_norm_backward(g.reshape(flat.shape), flat, *given, training)
     return dx.reshape(x.shape), dweight, dbias
 
@@ -79,7 +79,7 @@ def channel_sum(x: np.ndarray) -> np.ndarray:
     Errors as for `batch_norm`. Reference: Higham, "The accuracy of floating point summation", 1993.
     """
     (x,) = ready("channel_sum", x=x)
-    flat = _flat("channel_sum", x)
+    flat = as_channels("channel_sum", x)
     return _body(flat).channel_sum(flat)
 
 
@@ -87,7 +87,7 @@ def _body(x):
     return body("norm", small=x.size < SMALL or x.shape[2] == 1)  # (N, C): NumPy has whole rows of channels
 
 
-def _flat(who, x, training=False):
+def as_channels(who, x, training=False):
     if x.ndim < 2:
         raise ValueError(f"{who}: x {x.shape} must be (N, C) or (N, C, ...)")
     n, c, *plane = x.shape
@@ -96,7 +96,7 @@ def _flat(who, x, training=False):
     return x.reshape(n, c, math.prod(plane))  # not -1, which an empty array leaves open
 
 
-def _per_channel(who, x, **given):
+def per_channel(who, x, **given):
     """Each (C,) array as the kernels take it; None stands for the number beside it, for every channel."""
     arrays = []
     for name, (array, default) in given.items():

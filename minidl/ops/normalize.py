@@ -15,18 +15,18 @@ from .shape import reshape
 
 @primitive
 def _standardize(x, axis, eps):
-    return _standardized(x, axis, eps)[0]
-_standardize.vjp(lambda g, x, axis, eps: _to_input(g, *_standardized(x, axis, eps), axis))
+    return standardized(x, axis, eps)[0]
+_standardize.vjp(lambda g, x, axis, eps: through_statistics(g, *standardized(x, axis, eps), axis))
 
 
-def _standardized(x, axis, eps) -> tuple:
+def standardized(x, axis, eps) -> tuple:
     """(x - mean) / sqrt(variance + eps), and 1 / sqrt(variance + eps)."""
     deviation = x - mean(x, axis, True)
     inverse = (mean(deviation * deviation, axis, True) + eps) ** -0.5
     return deviation * inverse, inverse
 
 
-def _to_input(g, out, inverse, axis):
+def through_statistics(g, out, inverse, axis):
     """Mean and variance depend on x too: what they take back are the two means."""
     return (g - mean(g, axis, True) - out * mean(g * out, axis, True)) * inverse
 
@@ -79,7 +79,7 @@ class _BatchNorm:
         if weight is not None:
             g = g * reshape(weight, self.per_channel)
         if self.training:
-            return _to_input(g, *_standardized(x, self.axis, self.eps), self.axis)
+            return through_statistics(g, *standardized(x, self.axis, self.eps), self.axis)
         return g * self.inverse.reshape(self.per_channel)
 
     def to_weight(self, g, x):
@@ -89,7 +89,7 @@ class _BatchNorm:
         if not isinstance(g, Tensor):  # x wants no gradient
             return kernels.batch_norm_backward(g, x, self.mean, self.inverse, None, self.training)[1]
         if self.training:
-            z, _ = _standardized(x, self.axis, self.eps)
+            z, _ = standardized(x, self.axis, self.eps)
         else:
             z = (x - self.mean.reshape(self.per_channel)) * self.inverse.reshape(self.per_channel)
         return sum(g * z, self.axis)
@@ -99,6 +99,19 @@ class _BatchNorm:
         if left() is g:
             return of_bias
         return sum(g, self.axis) if isinstance(g, Tensor) else kernels.channel_sum(g)
+
+
+def check_float(name: str, x) -> None:
+    """TypeError unless the kernels have a body for x's dtype."""
+    if raw_of(x).dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name}: input {describe(x)} must be float32 or float64; use .astype('float32')")
+
+
+def update_running(running, batch, momentum: float, factor: float = 1.0) -> None:
+    """running = (1 - momentum) running + momentum factor batch, in place."""
+    kept = running._writable() if isinstance(running, Tensor) else running
+    kept *= 1.0 - momentum
+    kept += (momentum * factor) * batch
 
 
 def batch_norm(
@@ -118,8 +131,7 @@ def batch_norm(
     shape = shape_of(x)
     if len(shape) < 2:
         raise ValueError(f"batch_norm: input {describe(x)} must be (N, C) or (N, C, ...)")
-    if raw_of(x).dtype not in (np.float32, np.float64):
-        raise TypeError(f"batch_norm: input {describe(x)} must be float32 or float64; use .astype('float32')")
+    check_float("batch_norm", x)
     named = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     for name, v in named.items():
         if v is not None and shape_of(v) != shape[1:2]:
@@ -140,8 +152,6 @@ def batch_norm(
         )
     out = _batch_norm(x, weight, bias, call)
     if running_mean is not None:
-        for running, batch, factor in ((running_mean, call.mean, 1.0), (running_var, call.variance, m / (m - 1.0))):
-            kept = running._writable() if isinstance(running, Tensor) else running
-            kept *= 1.0 - momentum
-            kept += (momentum * factor) * batch
+        update_running(running_mean, call.mean, momentum)
+        update_running(running_var, call.variance, momentum, m / (m - 1.0))
     return out
