@@ -54,7 +54,7 @@ def test_a_new_run_gets_a_new_folder(tmp_path, monkeypatch, capsys):
 
 
 BAD = [
-    (["train", "digits", "--model", "vgg"], "invalid choice: 'vgg'"),
+    (["train", "digits", "--model", "alexnet"], "invalid choice: 'alexnet'"),
     (["train", "digit"], "invalid choice: 'digit'"),
     (["train", "--epochs", "0"], "0 is not greater than 0"),
     (["train", "--epochs", "two"], "invalid int value: 'two'"),

@@ -267,9 +267,12 @@ def test_every_layer_has_its_functional_form_and_everything_is_documented():
         "BatchNorm2d": "batch_norm", "BCEWithLogitsLoss": "binary_cross_entropy_with_logits", "LeakyReLU": "leaky_relu",
         "BCELoss": "binary_cross_entropy", "LogSoftmax": "log_softmax", "VanillaDropout": "vanilla_dropout",
         "CrossEntropyLoss": "cross_entropy", "MultiMarginLoss": "multi_margin_loss", "SmoothL1Loss": "smooth_l1_loss",
+        "DropBlock2d": "drop_block", "DropConnect": "dropout", "DropPath": "drop_path",
+        "LayerNorm": "layer_norm", "GroupNorm": "group_norm", "AdaGN": "group_norm", "InstanceNorm1d": "instance_norm",
+        "InstanceNorm2d": "instance_norm", "KLDivLoss": "kl_div", "EpsilonInsensitiveLoss": "epsilon_insensitive_loss",
         "HuberLoss": "huber_loss", "MSELoss": "mse_loss", "NLLLoss": "nll_loss", "L1Loss": "l1_loss",
     }  # fmt: skip
-    bases = {"Module", "Sequential", "ModuleList", "ModuleDict", "Identity", "Norm"}
+    bases = {"LayerDrop", "Module", "Residual", "Sequential", "ModuleList", "ModuleDict", "Identity", "Norm"}
     for name in nn.__all__:
         thing = getattr(nn, name)
         assert inspect.getdoc(thing), name

@@ -82,6 +82,22 @@ def kept(x, p: float, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).random(x.shape, np.float32) >= p
 
 
+def drop_block(x, p: float, block: int, _, seed: int) -> np.ndarray:
+    """A seed at the corner of a block zeroes it; what is left is divided by its share of all."""
+    rows, columns = x.shape[2] - block + 1, x.shape[3] - block + 1
+    gamma = p / block**2 * x[0, 0].size / (rows * columns)
+    draws, mask = np.random.default_rng(seed).random((*x.shape[:2], rows, columns), np.float32), np.ones_like(x)
+    for n, c, i, j in np.argwhere(draws < gamma):
+        mask[n, c, i : i + block, j : j + block] = 0
+    return x * mask * (mask.size / mask.sum())
+
+
+def mixout(w, u, p: float, _, seed: int) -> np.ndarray:
+    """(m u + (1 - m) w - p u) / (1 - p), with one m for each place along axis 1."""
+    m = 1 - kept(w.sum(axis=(0, *range(2, w.ndim)), keepdims=True), p, seed)
+    return (m * u + (1 - m) * w - p * u) / (1 - p)
+
+
 def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1,
     eps=1e-5) -> np.ndarray:
     """Channel by channel: weight (x - mean) / sqrt(var + eps) + bias."""
@@ -91,6 +107,33 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
         out[:, c] = (x[:, c] - mean) / np.sqrt(var + eps) * (1 if weight is None else weight[c])
         out[:, c] += 0 if bias is None else bias[c]
     return out
+
+
+def layer_norm(x, shape, weight=None, bias=None, eps=1e-5) -> np.ndarray:
+    """Sample by sample: weight (x - mean) / sqrt(var + eps) + bias."""
+    out, axes = np.empty_like(x), 1 if isinstance(shape, int) else len(shape)
+    for place in np.ndindex(x.shape[:-axes]):
+        out[place] = (x[place] - x[place].mean()) / np.sqrt(x[place].var() + eps)
+    return out * (1 if weight is None else weight) + (0 if bias is None else bias)
+
+
+def group_norm(x, groups, weight=None, bias=None, eps=1e-5) -> np.ndarray:
+    """Sample by sample and group by group: (x - mean) / sqrt(var + eps); then the scale and bias of each channel."""
+    out = np.empty_like(x)
+    for n, part in np.ndindex(len(x), groups):
+        of_group = slice(part * x.shape[1] // groups, (part + 1) * x.shape[1] // groups)
+        values = x[n, of_group]
+        out[n, of_group] = (values - values.mean()) / np.sqrt(values.var() + eps)
+    for c in range(x.shape[1]):
+        out[:, c] = out[:, c] * (1 if weight is None else weight[c]) + (0 if bias is None else bias[c])
+    return out
+
+
+def instance_norm(x, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True) -> np.ndarray:
+    """Every channel of every sample by itself, or by the running statistics."""
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias)
+    return group_norm(x, x.shape[1], weight, bias)
 
 
 def reduced(losses, reduction: str) -> np.ndarray:
@@ -149,6 +192,31 @@ def huber(d, delta=1.0) -> np.ndarray:
 def smooth_l1(d, beta=1.0) -> np.ndarray:
     """Huber's loss over beta."""
     return huber(d, beta) / beta if beta else np.abs(d)
+
+
+def epsilon_insensitive(x, y, reduction="mean", epsilon=0.1, p=1) -> np.ndarray:
+    """What exceeds epsilon, to the power p."""
+    return reduced(np.where(np.abs(x - y) <= epsilon, 0, np.abs(x - y) - epsilon) ** p, reduction)
+
+
+def kl_div(x, target, reduction="mean", log_target=False) -> np.ndarray:
+    """target (log target - x)."""
+    logp = target if log_target else np.log(target)
+    losses = np.exp(logp) * (logp - x)
+    return losses.sum() / len(x) if reduction == "batchmean" else reduced(losses, reduction)
+
+
+def symmetric_kl(x, y, reduction="mean") -> np.ndarray:
+    """Half of KL(p || q) and half of KL(q || p), over axis 1."""
+    p, q = softmax(x, 1), softmax(y, 1)
+    return reduced(((p * np.log(p / q)).sum(1) + (q * np.log(q / p)).sum(1)) / 2, reduction)
+
+
+def js_divergence(*logits, reduction="mean") -> np.ndarray:
+    """The mean over i of KL(p_i || m), with m the mean of all p_i, over axis 1."""
+    ps = [softmax(x, 1) for x in logits]
+    m = sum(ps) / len(ps)
+    return reduced(sum((p * np.log(p / m)).sum(1) for p in ps) / len(ps), reduction)
 
 
 def _part(i: int, parts: int, size: int) -> slice:

@@ -205,6 +205,16 @@ register(
     "nn.functional.vanilla_dropout", lambda x, p, training, rng: x * (oracles.kept(x, p, rng) if training else 1 - p),
     [normal(4, 5), 0.4, True, 3], [normal(4, 5), 0.4, False, 3],
 )  # fmt: skip
+register("nn.functional.dropout1d", lambda x, p, _, rng: x * oracles.kept(x[:, :, :1], p, rng) / (1 - p),
+    [normal(3, 4, 2), 0.4, True, 3])
+register("nn.functional.dropout2d", lambda x, p, _, rng: x * oracles.kept(x[:, :, :1, :1], p, rng) / (1 - p),
+    [normal(2, 4, 3, 2), 0.4, True, 3])
+register("nn.functional.drop_path", lambda x, p, _, rng: x * oracles.kept(x[:, :1], p, rng) / (1 - p),
+    [normal(5, 3), 0.4, True, 3])
+register("nn.functional.drop_block", oracles.drop_block, [normal(2, 3, 5, 6), 0.4, 3, True, 3],
+    [normal(1, 4, 5, 4), 0.3, 2, True, 3])
+register("nn.functional.mixout", oracles.mixout, [normal(3, 6), normal(3, 6), 0.4, True, 3],
+    [normal(2, 6, 2, 2), normal(2, 6, 2, 2), 0.4, True, 3])
 register(
     "nn.functional.batch_norm", oracles.batch_norm, *each(
         [normal(4, 3), None, None, normal(3), normal(3)], {"training": True}, {"training": True, "eps": 0.1}
@@ -255,3 +265,5 @@ for _name, _f, *_options in [
         ),
         kinked=_name != "mse_loss",
     )  # fmt: skip
+
+from . import registry_norms, registry_sample  # noqa: E402, F401 - more rows

@@ -1,4 +1,4 @@
-"""Dropout layers: the inverted one that everybody uses, and the original to compare."""
+"""Dropout layers: the inverted one that everybody uses, the original to compare, and that of whole channels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,22 @@ from . import functional as F
 from .module import Module
 
 
-class Dropout(Module):
+class Drop(Module):
+    """Base of the dropout family: something is dropped at the rate `p`, in training only, drawn from `rng`.
+
+    p may be changed at any time: `train.CurriculumDropout` does.
+    """
+
+    def __init__(self, p: float, rng: random.Rng = None) -> None:
+        super().__init__()
+        self.p = check_rate(type(self).__name__, p)
+        self.rng = None if rng is None else random.resolve(rng, "dropout")
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class Dropout(Drop):
     """Inverted dropout: in training each element is zeroed with probability p and the others divided by 1 - p.
 
         out = x * m / (1 - p),  m ~ Bernoulli(1 - p)        so that E[out] = x
@@ -27,15 +42,10 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, rng: random.Rng = None) -> None:
-        super().__init__()
-        self.p = check_rate(type(self).__name__, p)
-        self.rng = None if rng is None else random.resolve(rng, "dropout")
+        super().__init__(p, rng)
 
     def forward(self, x):
         return F.dropout(x, self.p, self.training, self.rng)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
 
 
 class VanillaDropout(Dropout):
@@ -49,3 +59,39 @@ class VanillaDropout(Dropout):
 
     def forward(self, x):
         return F.vanilla_dropout(x, self.p, self.training, self.rng)
+
+
+class Dropout1d(Drop):
+    """Channel dropout of sequences (N, C, L): whole rows x[n, c] are zeroed; everything else is as in Dropout2d.
+
+    Source: Tompson, Goroshin, Jain, LeCun, Bregler, arXiv:1411.4280, 2015.
+    """
+
+    def __init__(self, p: float = 0.5, rng: random.Rng = None) -> None:
+        super().__init__(p, rng)
+
+    def forward(self, x):
+        return F.dropout1d(x, self.p, self.training, self.rng)
+
+
+class Dropout2d(Drop):
+    """Spatial dropout of images: in training whole channels are zeroed with probability p, the others scaled.
+
+        out[n, c] = x[n, c] * m[n, c] / (1 - p),  m ~ Bernoulli(1 - p)        so that E[out] = x
+
+    x (N, C, H, W) keeps shape and dtype. In evaluation mode, and for p = 0, it returns its input. The mask comes from
+    `rng` or the stream "dropout". ValueError unless 0 <= p <= 1 and x has four axes.
+    Source: Tompson, Goroshin, Jain, LeCun, Bregler, "Efficient object localization using convolutional networks",
+    arXiv:1411.4280, 2015, section 3.2.
+
+    >>> import minidl
+    >>> from minidl import nn
+    >>> nn.Dropout2d(0.5, rng=1)(minidl.ones(1, 4, 2, 2)).sum(axis=(2, 3))
+    tensor([[0., 8., 8., 8.]])
+    """
+
+    def __init__(self, p: float = 0.5, rng: random.Rng = None) -> None:
+        super().__init__(p, rng)
+
+    def forward(self, x):
+        return F.dropout2d(x, self.p, self.training, self.rng)

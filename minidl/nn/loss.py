@@ -123,3 +123,25 @@ class SmoothL1Loss(_Loss):
 
     def forward(self, input, target):
         return F.smooth_l1_loss(input, target, self.reduction, self.beta)
+
+
+class EpsilonInsensitiveLoss(_Loss):
+    """Support vector regression's loss, free up to epsilon: functional.epsilon_insensitive_loss."""
+
+    def __init__(self, reduction: str = "mean", epsilon: float = 0.1, p: int = 1) -> None:
+        super().__init__(reduction)
+        self.epsilon, self.p = epsilon, p
+
+    def forward(self, input, target):
+        return F.epsilon_insensitive_loss(input, target, self.reduction, self.epsilon, self.p)
+
+
+class KLDivLoss(_Loss):
+    """Kullback-Leibler divergence from log-probabilities; reduction also "batchmean": functional.kl_div."""
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__("mean" if reduction == "batchmean" else reduction)
+        self.reduction, self.log_target = reduction, log_target
+
+    def forward(self, input, target):
+        return F.kl_div(input, target, self.reduction, self.log_target)

@@ -15,20 +15,15 @@ class Norm(Module):
     """Base of all normalisation layers, by which `nn.weights` knows that their parameters are no weights."""
 
 
-class _BatchNorm(Norm):
-    """Batch normalisation over the axis of channels; subclasses say which inputs they take."""
+class ChannelNorm(Norm):
+    """What batch and instance norm share: a scale, a bias and running statistics for each channel, all optional.
+
+    Subclasses say in `shapes` which inputs they take.
+    """
 
     shapes: dict[int, str] = {}
 
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        dtype=np.float32,
-    ) -> None:
+    def __init__(self, num_features, eps, momentum, affine, track_running_stats, dtype) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = positive("num_features", num_features), eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
@@ -38,17 +33,6 @@ class _BatchNorm(Norm):
         self.register_buffer("running_mean", np.zeros(num_features, dtype) if tracked else None)
         self.register_buffer("running_var", np.ones(num_features, dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", np.array(0, np.int64) if tracked else None)
-
-    def forward(self, x):
-        self._check(x)
-        counted, momentum = self.training and self.num_batches_tracked is not None, self.momentum
-        if momentum is None:  # the plain average of all batches so far
-            momentum = 1.0 / (self.num_batches_tracked.item() + 1) if counted else 0.0
-        batch = self.training or self.running_mean is None
-        out = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, batch, momentum, self.eps)
-        if counted:
-            self.num_batches_tracked._writable()[...] += 1
-        return out
 
     def _check(self, x) -> None:
         shape, name = shape_of(x), type(self).__name__
@@ -65,6 +49,32 @@ class _BatchNorm(Norm):
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}"
         )
+
+
+class _BatchNorm(ChannelNorm):
+    """Batch normalisation over the axis of channels."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        dtype=np.float32,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+
+    def forward(self, x):
+        self._check(x)
+        counted, momentum = self.training and self.num_batches_tracked is not None, self.momentum
+        if momentum is None:  # the plain average of all batches so far
+            momentum = 1.0 / (self.num_batches_tracked.item() + 1) if counted else 0.0
+        batch = self.training or self.running_mean is None
+        out = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, batch, momentum, self.eps)
+        if counted:
+            self.num_batches_tracked._writable()[...] += 1
+        return out
 
 
 class BatchNorm1d(_BatchNorm):

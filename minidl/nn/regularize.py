@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from ..arrays import describe
@@ -57,13 +58,14 @@ def penalty(
     samples, if the strengths are meant for a loss that is a mean over them; 1 leaves the strengths as they are.
     """
     params = _listed(params)
-    for name, strength in (("l1", l1), ("l2", l2)):
-        if not strength >= 0:
+    if elastic is not None and (not isinstance(elastic, tuple | list) or len(elastic) != 2):
+        raise ValueError(f"elastic needs the pair (lambda, beta), not {elastic!r}")
+    strengths = {"l1": l1, "l2": l2, **dict(zip(("lambda", "beta"), elastic or (), strict=False))}
+    for name, strength in strengths.items():
+        if not 0 <= strength < math.inf:
             raise ValueError(f"penalty: {name} must be a number >= 0, not {strength!r}")
     parts = [l1_penalty(params, l1, n)] * bool(l1) + [l2_penalty(params, l2, n)] * bool(l2)
     if elastic is not None:
-        if not isinstance(elastic, tuple | list) or len(elastic) != 2:
-            raise ValueError(f"elastic needs the pair (lambda, beta), not {elastic!r}")
         parts.append(elastic_penalty(params, *elastic, n))
     return sum(parts[1:], parts[0]) if parts else Tensor(params[0]._array.dtype.type(0))
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..arrays import raw_of
 from ..engine import primitive
+from .activation import relu
 from .arithmetic import clip
 from .loss_checks import check_reduction, check_same, reduce_losses
 
@@ -72,3 +73,22 @@ def smooth_l1_loss(input, target, reduction: str = "mean", beta: float = 1.0):
         return l1_loss(input, target, reduction)
     difference = input - check_same("smooth_l1_loss", input, target)
     return reduce_losses("smooth_l1_loss", _huber(difference, float(beta)) * (1.0 / beta), reduction)
+
+
+def epsilon_insensitive_loss(input, target, reduction: str = "mean", epsilon: float = 0.1, p: int = 1):
+    """max(0, |input - target| - epsilon)^p, the loss of support vector regression: errors up to epsilon are free.
+
+    p 1 or 2 (the squared variant). Shapes, dtypes and errors as in mse_loss; the derivative at the hinge is 0.
+    Source: Vapnik, "The nature of statistical learning theory", 1995, chapter 6.
+
+    >>> import numpy as np
+    >>> from minidl.nn import functional as F
+    >>> F.epsilon_insensitive_loss(np.array([1.25, 2.0]), np.array([1.0, 5.0]), "none", epsilon=0.5)
+    array([0. , 2.5])
+    """
+    check_reduction("epsilon_insensitive_loss", reduction)
+    if not epsilon >= 0 or p not in (1, 2):
+        raise ValueError(f"epsilon_insensitive_loss: epsilon must be >= 0 and p 1 or 2, not {epsilon!r} and {p!r}")
+    difference = input - check_same("epsilon_insensitive_loss", input, target)
+    hinge = relu(abs(difference) - float(epsilon))
+    return reduce_losses("epsilon_insensitive_loss", hinge if p == 1 else hinge * hinge, reduction)
