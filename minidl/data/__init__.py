@@ -5,6 +5,7 @@
 | `load_digits` | inside the package: 1,797 digits of 8x8 |
 | `moons`, `circles`, `spirals`, `blobs`, `xor` | made on the spot: points in the plane |
 | `shapes` | made on the spot: images of shapes, any size and number |
+| `tones` | made on the spot: short tones of several instruments |
 | `load_mnist`, `load_fashion_mnist`, `load_cifar10` | a local folder, or the network |
 | `load_train_test` | any of these by name, in two parts |
 
@@ -32,11 +33,13 @@ from minidl.data.splits import split, split_indices, train_test_split
 from minidl.data.standard import SETS, load_train_test
 from minidl.data.synthetic import blobs, circles, moons, spirals, xor
 from minidl.data.synthetic_images import SHAPES, shapes
+from minidl.data.synthetic_tones import TONES, tones
 from minidl.data.transforms import Compose, Flatten, Normalize, OneHot, ToFloat, Transform
 
 __all__ = [
     "SETS",
     "SHAPES",
+    "TONES",
     "Compose",
     "DataLoader",
     "Dataset",
@@ -61,6 +64,7 @@ __all__ = [
     "spirals",
     "split",
     "split_indices",
+    "tones",
     "train_test_split",
     "xor",
 ]

@@ -85,11 +85,12 @@ def to_tensors(batch: Any) -> Any:
     if isinstance(batch, tuple):
         parts = [to_tensors(value) for value in batch]
         return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
-    if isinstance(batch, Tensor) or batch is None or _text(batch):
+    if isinstance(batch, Tensor) or batch is None or is_text(batch):
         return batch
     array = np.asarray(batch)
     return Tensor(array, dtype=np.int64) if array.dtype.kind in "iu" else Tensor(array)
 
 
-def _text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
+    """A string, or a list of them: a batch of text stays as it is."""
     return isinstance(value, str) or (isinstance(value, list) and bool(value) and isinstance(value[0], str | bytes))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl import random
-from minidl.data.collate import default_collate, to_tensors
+from minidl.data.collate import default_collate, is_text, to_tensors
 from minidl.data.dataset import Dataset
 from minidl.data.transforms import Transform, apply, checked, name_of
 from minidl.engine import Tensor
@@ -153,7 +153,7 @@ class DataLoader:
             return batch
         if isinstance(batch, tuple) and len(batch) == 2:
             return apply(self.transform, *batch, rng)
-        if isinstance(batch, tuple | Mapping | list):
+        if isinstance(batch, tuple | Mapping | list) and not is_text(batch):
             raise ValueError(
                 f"a transform takes (x, y), but a batch of this set is a {type(batch).__name__} of {len(batch)} parts; "
                 "do this work in the set's __getitem__ or in collate_fn"
