@@ -205,3 +205,23 @@ def test_memory(tmp_path):
     assert step["batch"] == 4 and 1 < step["mb"]["minidl"] < 100
     activations = 4 * 4 * (32 * 32 * 32 * 2 + 64 * 16 * 16 * 2 + 128 * 8 * 8 * 2) / 2**20  # the convolutions' results
     assert sum(alive["alive"].values()) > activations and "alive between" in printed
+
+
+def test_augmentation(tmp_path):
+    options = "--batch 4 --seconds 0.01 --contestants loop --only rotation all".split()
+    printed, (result,) = results("augmentation.py", tmp_path, *options)
+    *parts, vgg, cnn = result["rows"]
+    assert [row["part"] for row in parts] == ["rotation", "all"]
+    assert all(row["ratio"]["loop"] > 0 for row in parts) and 0 < vgg["share"] < 1 and cnn["step"] == "cnn"
+    assert "without" not in printed
+
+
+def test_augmentation_beside_pillow(monkeypatch):
+    """Part for part the same as minidl's; and one that is not is refused."""
+    import augmentation
+
+    pytest.importorskip("PIL")
+    augmentation.check_equal(["loop", "pillow"])
+    monkeypatch.setitem(augmentation.CONTESTANTS, "pillow", (lambda parts, draws: lambda x: x / 300, ()))
+    with pytest.raises(SystemExit, match="pillow computes something else"):
+        augmentation.check_equal(["pillow"])

@@ -131,6 +131,11 @@ PANELS = {
     "graph": lambda rng, ax: viz.graph(*scalar_graph(), ax),
     "graph of a model": lambda rng, ax: viz.graph(small_model()(Tensor(points(rng)[0])).sum(), None, ax),
     "graph one operation": lambda rng, ax: viz.graph(Tensor([1.0], requires_grad=True).exp(), None, ax),
+    "validation_curve": lambda rng, ax: viz.validation_curve([1, 2, 4], [3, 2, 1], rng.random((3, 5)), ax, log=True),
+    "validation_curve NaN": lambda rng, ax: viz.validation_curve(["a", "b"], [NAN, 2], [[NAN] * 3] * 2, ax, "accuracy"),
+    "learning_curve": lambda rng, ax: viz.learning_curve([10, 99], rng.random((2, 3)), [2, 1], ax, floor=0.5),
+    "bias_variance": lambda rng, ax: viz.bias_variance(
+        [1, 2], [{"noise": 0.0, "bias2": b, "variance": 0.2, "total": b + 0.2} for b in (0.5, 0.0)], ax),
     "update_ratios": lambda rng, ax: viz.update_ratios(measured(rng), ax=ax),
     "update_ratios one step": lambda rng, ax: viz.update_ratios(measured(rng, 1, np.float64), ["0.bias"], ax),
     "update_ratios frozen": lambda rng, ax: viz.update_ratios(still(), ax=ax),
