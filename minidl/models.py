@@ -115,6 +115,8 @@ def resnet(
     >>> sum(p.size for p in model.parameters())
     78042
     """
+    if not widths or blocks < 1:
+        raise ValueError(f"resnet needs a width for each stage and blocks >= 1, not {widths=} and {blocks=}")
     channels, _, _ = _image(shape, "resnet", 2 ** (len(widths) - 1))
     width = widths[0]
     stages = {"stem": nn.Sequential(*_conv_norm_relu(channels, width, norm=norm))}

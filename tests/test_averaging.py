@@ -96,7 +96,7 @@ def test_polyak_and_ema_against_pytorch(torch):
         plain.update_parameters(twin)
         theirs.update_parameters(twin)
 
-    polyak, ema = Polyak(), EMA(d)
+    polyak, ema = Polyak(load_at_end=False), EMA(d)
     go(model, [Callback(on_batch_end=follow), polyak, ema])
     for name, p in plain.module.named_parameters():
         np.testing.assert_allclose(polyak.average[name], p.detach(), rtol=1e-12)
@@ -418,3 +418,32 @@ BAD = {
 def test_errors_teach(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_two_callbacks_that_load_weights_at_the_end_are_refused():
+    for pair in ([EMA(), SWA(1)], [EarlyStopping("loss"), EMA()], [Polyak(), EarlyStopping("loss")]):
+        with pytest.raises(ValueError, match="would both put weights into the model at the end"):
+            go(make(), pair)
+    go(make(), [EarlyStopping("loss", restore_best=False), EMA(), SWA(1, load_at_end=False)], epochs=1)
+
+
+def test_update_bn_that_fails_leaves_the_statistics(rng):
+    model = make()
+    model(minidl.Tensor(X.astype(np.float32)))
+    before = bits(model)
+    with pytest.raises(ValueError, match="more than one sample"):
+        update_bn(model, rng.normal(size=(33, 3)).astype(np.float32), batch_size=32)  # the last batch is one sample
+    assert bits(model) == before and model[1].momentum == 0.1
+
+
+def test_a_loader_for_the_statistics_with_an_rng_of_its_own_resumes_with_the_same_bits(tmp_path):
+    def program(folder, epochs, resume=None):
+        data = DataLoader(Dataset(X.astype(np.float32), Y), 8, shuffle=True, rng=5)
+        model = make()
+        callbacks = [SWA(1, data=data, validate=True), Checkpoint(folder)]
+        history = go(model, callbacks, epochs, validation=(X.astype(np.float32), Y), resume=resume)
+        return bits(model), list(history)
+
+    whole = program(tmp_path / "whole", 4)
+    program(tmp_path / "cut", 2)
+    assert program(tmp_path / "cut", 4, tmp_path / "cut") == whole

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import nn, train
+from minidl import nn, optim, train
 from minidl.train import files
 from minidl.train.packing import pack, unpack
 
@@ -310,3 +310,17 @@ def test_json_in_a_checkpoint_is_plain(path):
     """Anyone can read a checkpoint's state with a JSON parser."""
     arrays, text = pack({"history": [{"loss": 0.5}], "w": np.ones(2)})
     assert json.loads(text) == {"history": [{"loss": 0.5}], "w": {"$array": "w"}} and list(arrays) == ["w"]
+
+
+def test_two_checkpoints_get_back_what_each_remembered(tmp_path):
+    def program(epochs, lr, resume=None):
+        minidl.manual_seed(0)
+        model = nn.Linear(2, 1)
+        best = train.Checkpoint(tmp_path / "best", monitor="loss", best_only=True)
+        x = np.arange(8, dtype=np.float32).reshape(4, 2)
+        train.fit(model, (x, x[:, :1] * 2), loss=nn.MSELoss(), optimizer=optim.SGD(model.parameters(), lr=lr),
+                  epochs=epochs, callbacks=[train.Checkpoint(tmp_path / "all"), best], resume=resume, progress=False)
+        return best.best.value
+
+    before = program(3, 0.001)
+    assert before is not None and program(4, 1.0, tmp_path / "all") == before  # the fourth epoch is worse

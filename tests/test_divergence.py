@@ -189,3 +189,16 @@ def test_errors(bad):
     call, error, message = BAD[bad]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_masked_classes_contribute_nothing():
+    masked, other = np.array([[-np.inf, 0.0, 1.0]]), np.array([[-np.inf, 0.0, 2.0]])
+    for function in (F.symmetric_kl, F.js_divergence):
+        a, b = minidl.Tensor(masked, requires_grad=True), minidl.Tensor(other, requires_grad=True)
+        plain = function(masked[:, 1:], other[:, 1:])
+        function(a, b).backward()
+        assert float(function(masked, other)) == pytest.approx(float(plain)) and plain > 0
+        assert np.isfinite(a.grad.numpy()).all() and a.grad.numpy()[0, 0] == 0
+    apart = np.array([[-np.inf, 0.0]]), np.array([[0.0, -np.inf]])
+    assert float(F.js_divergence(*apart)) == pytest.approx(np.log(2)) and float(F.symmetric_kl(*apart)) == np.inf
+    assert float(F.js_divergence([[0.0, 1.0]], [[0.0, 1.0]])) == 0

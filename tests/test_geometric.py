@@ -355,7 +355,7 @@ def test_the_contract(transform, rng):
         np.testing.assert_array_equal(transform(strided, y, np.random.default_rng(3))[0], first[0])
         assert transform(x[:0], y[:0], rng)[0].shape == (0, *first[0].shape[1:])
         assert transform(x[:1].copy(), None, rng)[0].shape == (1, *first[0].shape[1:])
-    with pytest.raises(ValueError, match=r"takes images \(N, C, H, W\)"):
+    with pytest.raises(ValueError, match=r"takes a batch of images \(N, C, H, W\)"):
         transform(x[0], None, rng)
     if transform not in MOVES:
         with pytest.raises(TypeError, match=r"put data.ToFloat\(\) before it"):

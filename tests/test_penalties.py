@@ -117,3 +117,9 @@ def test_errors_teach(call, error, message):
 
 def test_it_is_in_the_package():
     assert train.Penalty is Penalty and "Penalty" in train.__all__
+
+
+@pytest.mark.parametrize("n", [0, -5, 2.5, True])
+def test_n_is_a_number_of_samples(n):
+    with pytest.raises(ValueError, match="n is the number of samples to divide by"):
+        Penalty(l2=1.0, n=n)

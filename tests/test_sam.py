@@ -8,7 +8,7 @@ import pytest
 import minidl
 from minidl import nn, optim
 from minidl.data import DataLoader, Dataset
-from minidl.train import SAM, Callback, Penalty, fit
+from minidl.train import SAM, AugMixConsistency, Callback, Penalty, fit
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(12, 3))
@@ -240,3 +240,21 @@ BAD = {
 def test_errors_teach(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_both_passes_see_the_same_draws_whatever_the_loader_drew_before():
+    seen = []
+
+    def watched(x, y, rng):
+        seen.append(x + rng.random(x.shape).astype(x.dtype))
+        return seen[-1], y
+
+    def draws(x, y, rng):
+        return x + rng.normal(0, 0.1, x.shape), y
+
+    loader = DataLoader(Dataset(X, Y), 5, shuffle=True, transform=draws)  # from "augment", as the consistency does
+    model = make()
+    fit(model, loader, loss=cross_entropy, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=2, progress=False,
+        callbacks=[SAM(), AugMixConsistency(watched)])
+    assert len(seen) == 12 and all(np.array_equal(a, b) for a, b in zip(seen[::2], seen[1::2], strict=True))
+    assert not np.array_equal(seen[0], seen[2])

@@ -189,3 +189,11 @@ def test_errors(rng):
         F.grid_sample(x, grid.astype(np.float32))
     with pytest.raises(ValueError, match="theta .* must be"):
         F.affine_grid(np.zeros((2, 2, 3)), (3, 1, 4, 4))
+
+
+def test_a_position_that_is_no_number_gives_none():
+    grid = np.zeros((1, 1, 2, 2))
+    grid[0, 0, 0, 1] = np.nan
+    for padding in ("zeros", "border", "reflection"):
+        out = minidl.grid_sample(minidl.ones(1, 2, 4, 4, dtype=np.float64), grid, padding_mode=padding).numpy()
+        assert np.isnan(out[..., 0]).all() and (out[..., 1] == 1).all()

@@ -121,3 +121,8 @@ BAD = {
 def test_errors_teach(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_integers_are_not_cut_off():
+    assert nn.soft_threshold(np.array([3, -3, 0]), 0.5).tolist() == [2.5, -2.5, 0.0]
+    assert nn.l1_shrinkage(np.diag([2, 1]), np.array([3, -1]), 0.5).tolist() == [2.75, -0.5]

@@ -170,3 +170,12 @@ def test_outputs_must_agree_and_inputs_be_one():
         train.predict_tta(convolution, X, [lambda x: x, partial(augment.five_crop, size=4)])
     with pytest.raises(ValueError, match="has 2 of them"):
         train.predict_tta(Watcher(), [(X, X, np.zeros(7))], augment.flip_views())
+
+
+def test_a_loader_that_shuffles_is_refused():
+    x = np.zeros((6, 1, 4, 4), np.float32)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    loader = data.DataLoader(data.Dataset(x, np.zeros(6, np.int64)), 2, shuffle=True)
+    for call in (lambda: train.predict(model, loader), lambda: train.predict_tta(model, loader, [lambda x: x])):
+        with pytest.raises(ValueError, match="which output belongs to which sample"):
+            call()

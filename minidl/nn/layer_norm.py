@@ -39,6 +39,8 @@ class LayerNorm(Norm):
         dtype=np.float32,
     ) -> None:
         super().__init__()
+        if not isinstance(normalized_shape, int | np.integer | Sequence):
+            raise TypeError(f"LayerNorm: normalized_shape is an integer or several, not {normalized_shape!r}")
         sizes = [normalized_shape] if isinstance(normalized_shape, int | np.integer) else list(normalized_shape)
         self.normalized_shape = tuple(positive("normalized_shape", n) for n in sizes)
         if math.prod(self.normalized_shape) < 2:

@@ -37,8 +37,12 @@ class Mixout(WeightDrop):
 
     def __init__(self, layer: Module, p: float = 0.7, rng: random.Rng = None) -> None:
         super().__init__(layer, p, rng)
-        for k, w in enumerate(weights(layer)):
+        self.anchored = tuple(weights(layer))  # whose anchors these are
+        for k, w in enumerate(self.anchored):
             self.register_buffer(f"anchor{k}", w.detach().clone())
 
     def noisy(self, k: int, w: Parameter) -> Tensor:
+        if k >= len(self.anchored) or w is not self.anchored[k]:
+            raise ValueError("Mixout: the layer's weights are not those it had when it was wrapped; change the layer "
+                             "first, then wrap it, so that each weight has its own anchor")
         return F.mixout(w, getattr(self, f"anchor{k}"), self.p, True, self.rng)

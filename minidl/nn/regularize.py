@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from ..arrays import describe
 from ..engine import Tensor
 from .module import Module
@@ -60,6 +62,8 @@ def penalty(
     params = _listed(params)
     if elastic is not None and (not isinstance(elastic, tuple | list) or len(elastic) != 2):
         raise ValueError(f"elastic needs the pair (lambda, beta), not {elastic!r}")
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"penalty: n is the number of samples to divide by, an integer >= 1, not {n!r}")
     strengths = {"l1": l1, "l2": l2, **dict(zip(("lambda", "beta"), elastic or (), strict=False))}
     for name, strength in strengths.items():
         if not 0 <= strength < math.inf:

@@ -16,7 +16,7 @@ def soft_threshold(w, threshold) -> np.ndarray:
 
         argmin over z of 1/2 (z - w)^2 + threshold |z|
 
-    threshold: a number >= 0, or an array of them that broadcasts. Keeps w's dtype; NaN stays NaN.
+    threshold: a number >= 0, or an array of them that broadcasts. Keeps a floating dtype of w; NaN stays NaN.
 
     Donoho (1995), "De-noising by soft-thresholding", IEEE Transactions on Information Theory 41.
 
@@ -24,6 +24,7 @@ def soft_threshold(w, threshold) -> np.ndarray:
     array([-2.,  0.,  1.])
     """
     w, threshold = raw_of(w), raw_of(threshold)
+    w = w if w.dtype.kind == "f" else w.astype(np.float64)
     if not (threshold >= 0).all():
         raise ValueError(f"soft_threshold: the threshold must be >= 0, not {threshold.min()}")
     return w - np.clip(w, -threshold, threshold).astype(w.dtype)

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from ..arrays import describe, raw_of, shape_of
+from ..engine import Tensor
 from .arithmetic import exp, log, where
 from .loss_checks import check_reduction, check_same, reduce_losses, rows_of
 from .reduce import log_softmax, logsumexp, sum
@@ -64,7 +65,9 @@ def symmetric_kl(p_logits, q_logits, reduction: str = "mean"):
     check_reduction("symmetric_kl", reduction)
     q_logits = check_same("symmetric_kl", p_logits, q_logits)
     p, q = (log_softmax(rows_of("symmetric_kl", x), 1) for x in (p_logits, q_logits))
-    return _reduced("symmetric_kl", sum((exp(p) - exp(q)) * (p - q), 1) * 0.5, reduction, p_logits)
+    gone = (raw_of(p) == -np.inf) & (raw_of(q) == -np.inf)  # a class that both give probability 0
+    ratio = where(gone, 0.0, p) - where(gone, 0.0, q)
+    return _reduced("symmetric_kl", sum((exp(p) - exp(q)) * ratio, 1) * 0.5, reduction, p_logits)
 
 
 def js_divergence(*logits, reduction: str = "mean"):
@@ -85,11 +88,12 @@ def js_divergence(*logits, reduction: str = "mean"):
     check_reduction("js_divergence", reduction)
     if len(logits) < 2:
         raise ValueError(f"js_divergence compares two or more logits, js_divergence(a, b, ...), not {len(logits)}")
-    first, *others = logits
+    first, *others = (x if isinstance(x, Tensor) else raw_of(x) for x in logits)
     logits = [first, *(check_same("js_divergence", first, x) for x in others)]
     p = stack([log_softmax(rows_of("js_divergence", x), 1) for x in logits])
-    mixture = logsumexp(p, 0) - math.log(len(logits))
-    losses = sum(exp(p) * (p - mixture), (0, 2)) * (1.0 / len(logits))
+    zero = raw_of(p) == -np.inf  # classes of probability 0
+    mixture = logsumexp(where(zero.all(0), 0.0, p), 0) - math.log(len(logits))
+    losses = sum(exp(p) * (where(zero, 0.0, p) - where(zero, 0.0, mixture)), (0, 2)) * (1.0 / len(logits))
     return _reduced("js_divergence", losses, reduction, first)
 
 

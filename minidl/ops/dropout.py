@@ -25,11 +25,18 @@ def check_block_size(name: str, value: int) -> int:
     return int(value)
 
 
+def check_floats(dtype) -> None:
+    """TypeError for integers."""
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"dropout needs floats, not {dtype}: what is kept is scaled; use .astype('float32')")
+
+
 def keep_mask(shape: tuple, p: float, dtype, rng: random.Rng = None, scale: float = 1.0) -> np.ndarray:
     """`scale` with probability 1 - p, else 0, independently; drawn from `rng` or the stream "dropout".
 
     Read-only, so that backward need not fear for it. The draws do not depend on dtype.
     """
+    check_floats(dtype)
     draws = random.resolve(rng, "dropout").random(shape, np.float32)  # in [0, 1): p = 0 keeps all, p = 1 none
     mask = np.multiply(draws >= p, scale, dtype=dtype)
     mask.flags.writeable = False
@@ -118,6 +125,7 @@ def drop_block(x, p: float = 0.1, block_size: int = 7, training: bool = True, rn
         below[:, :, k : k + rows] |= seeds
     for k in range(block):
         dropped[..., k : k + columns] |= below
+    check_floats(x.dtype)
     ones = dropped.size - np.count_nonzero(dropped)
     mask = np.multiply(~dropped, dropped.size / ones if ones else 0.0, dtype=x.dtype)
     mask.flags.writeable = False

@@ -68,7 +68,8 @@ def grid_sample(input, grid, mode: str = "bilinear", padding_mode: str = "zeros"
     padding_mode "zeros" reads zeros, "border" the nearest border pixel, "reflection" the image mirrored at its edges.
 
     Between pixels the gradient is exact; at a position on a pixel, where the polygon bends, it is that to the right of
-    it. Raises ValueError for shapes and names, TypeError for dtypes that differ. As torch.nn.functional.grid_sample.
+    it. A position that is NaN gives NaN. Raises ValueError for shapes and names, TypeError for dtypes that differ. As
+    torch.nn.functional.grid_sample.
     Jaderberg, Simonyan, Zisserman, Kavukcuoglu (2015), "Spatial transformer networks", equations 3 to 7.
 
     >>> import minidl
@@ -94,7 +95,9 @@ def grid_sample(input, grid, mode: str = "bilinear", padding_mode: str = "zeros"
     if padding_mode != "zeros":
         p = raw_of(source)
         source = where((p > 0) & (p < last), source, p.clip(0, last))
-    return _read(input, _nearest(source) if mode == "nearest" else source, (0, 0))
+    out = _read(input, _nearest(source) if mode == "nearest" else source, (0, 0))
+    lost = np.isnan(raw_of(source)).any(1, keepdims=True)  # a position that is no number gives none
+    return out + np.where(lost, np.nan, 0.0).astype(dtype) if lost.any() else out
 
 
 def _mirrored(source, margin: float, last: np.ndarray):

@@ -5,7 +5,7 @@
 | `fit` | train: the loop itself, on one screen |
 | `evaluate`, `predict` | loss and metrics on data; outputs for data |
 | `predict_tta` | test-time augmentation: outputs averaged over views of each sample |
-| `Callback`, `Run` | take part in the loop: seven moments, and what they see |
+| `Callback`, `Run` | take part in the loop: nine moments, and what they see |
 | `EarlyStopping`, `Checkpoint`, `Schedule`, `Log` | the callbacks that most runs want |
 | `Penalty`, `MaxNorm` | what the weights pay for being large; a bound that they never cross |
 | `SAM` | the gradient of the worst place nearby |

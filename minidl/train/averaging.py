@@ -84,11 +84,19 @@ class Averaging(Callback):
     def on_fit_start(self, run: Run) -> None:
         if self.validate and run.validation is None:
             raise ValueError(f"{type(self).__name__}(validate=True) needs fit(..., validation=...)")
+        others = [c for c in run.callbacks if c is not self and _loads_at_end(c)]
+        if self.load_at_end and others:
+            raise ValueError(
+                f"{type(self).__name__} and {type(others[0]).__name__} would both put weights into the model at the "
+                "end, and the last one would win; take load_at_end=False (EMA, Polyak, SWA) or restore_best=False "
+                "(EarlyStopping) for one of them"
+            )
         self.n, self.average = 0, {}
 
     def on_epoch_end(self, run: Run) -> None:
         if self.validate and self.n:
-            put_back = remember_draws(run.model, run.data, run.validation)  # the run goes on as if nothing was measured
+            loaders = run.data, run.validation, getattr(self, "data", None)
+            put_back = remember_draws(run.model, *loaders)  # the run goes on as if nothing was measured
             with self.averaged(run.model):
                 self.calibrate(run)
                 scores = evaluate(run.model, run.validation, run.loss, run.metrics)
@@ -219,7 +227,12 @@ def _floating(model: Any) -> Iterator[tuple[str, Tensor]]:
     return ((name, t) for name, t in chain(model.named_parameters(), model.named_buffers()) if t.dtype.kind == "f")
 
 
+def _loads_at_end(callback: Callback) -> bool:
+    """Does it put other weights into the model when the run ends?"""
+    return getattr(callback, "load_at_end", False) or getattr(callback, "restore_best", False)
+
+
 def _checked_start(owner: str, start: int | float) -> int | float:
-    if isinstance(start, float):
+    if isinstance(start, float | np.floating):
         return number(owner, "start", start, "an epoch >= 1, or a share in [0, 1)", lambda x: 0 <= x < 1)
     return count(owner, "start", start)

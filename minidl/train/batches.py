@@ -31,6 +31,15 @@ def as_loader(data: Any, batch_size: int | None, shuffle: bool, rng: random.Rng 
     return data
 
 
+def in_order(data: Any, batch_size: int | None) -> Iterable:
+    """`as_loader` for outputs that must stand in the order of the samples; ValueError for a loader that shuffles."""
+    loader = as_loader(data, batch_size, False)
+    if getattr(loader, "shuffle", False):
+        raise ValueError(f"{loader!r:.80} shuffles, so nobody could tell which output belongs to which sample; give "
+                         "one with shuffle=False, or the arrays")
+    return loader
+
+
 def batches(loader: Iterable) -> Iterator[tuple[tuple, Any, int]]:
     """(inputs, target, number of samples) of each batch; the last part of a batch is its target."""
     empty = True

@@ -1,4 +1,4 @@
-"""Callbacks: what happens beside the loop of `fit`, at seven moments of a run."""
+"""Callbacks: what happens beside the loop of `fit`, at nine moments of a run."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ class Callback:
     def on_epoch_start(self, run: Run) -> None:
         """Before the batches of epoch `run.epoch`."""
 
+    def on_batch_start(self, run: Run) -> None:
+        """Before the forward pass of batch `run.batch`: `run.inputs` and `run.target` are there, and may be changed."""
+
     def on_loss(self, run: Run) -> Any:
         """After the forward pass (`run.output`): may return a scalar Tensor that is added to the loss, a penalty."""
 
@@ -59,6 +62,9 @@ class Callback:
 
     def on_fit_end(self, run: Run) -> None:
         """After the last epoch, a stop or Ctrl-C; not after an error. What is done here is not part of checkpoints."""
+
+    def on_error(self, run: Run) -> None:
+        """After an error in the loop, before `fit` raises it: put back what was changed for the time of the run."""
 
     def state_dict(self) -> dict[str, Any]:
         """What this callback remembers between epochs, as plain data and arrays."""

@@ -87,10 +87,11 @@ class Checkpoint(Callback):
 def save_checkpoint(run: Run, path: str | os.PathLike) -> None:
     """Write the state of a run at the end of an epoch; an older file stays whole until the new one is there."""
     states = [(type(c).__name__, c.state_dict()) for c in run.callbacks]
+    kept = {name for name, state in states if state}  # of these classes all, for each state has its place among them
     tree = {
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
-        "callbacks": [[name, state] for name, state in states if state],
+        "callbacks": [[name, state] for name, state in states if name in kept],
         "history": list(run.history),
         "epoch": run.epoch,
         "stopped": run.stopped,
@@ -146,7 +147,8 @@ def _load_callbacks(callbacks: list[Callback], saved: list) -> None:
         callback = next((c for c in waiting if type(c).__name__ == name), None)
         if callback is None:
             raise ValueError(f"it has the state of a {name}, but the callbacks of this run lack one")
-        callback.load_state_dict(state)
+        if state:
+            callback.load_state_dict(state)
         waiting.remove(callback)
 
 

@@ -49,8 +49,10 @@ class AugMixConsistency(Callback):
         images, *others = (np.concatenate([t.numpy(), t.numpy()]) for t in run.inputs)
         images, _ = apply(self.augment, images, None, random.generator("augment"))
         buffers = [(buffer, buffer._array.copy()) for buffer in run.model.buffers()]
-        both = run.model(Tensor(images), *map(Tensor, others))
-        for buffer, before in buffers:
-            buffer._writable()[...] = before
+        try:
+            both = run.model(Tensor(images), *map(Tensor, others))
+        finally:
+            for buffer, before in buffers:
+                buffer._writable()[...] = before
         n = len(both) // 2
         return F.js_divergence(run.output, both[:n], both[n:]) * self.weight

@@ -26,8 +26,8 @@ class CurriculumDropout(Callback):
     None: all of the dropout family (everything with a rate: Dropout, Dropout2d, DropBlock2d, DropConnect, Mixout,
     DropPath, LayerDrop, ...) in the model that is trained. gamma: None for the paper's 10 / T, T the number of steps in
     all, with which p(T) = 0.99995 p.
-    However a run ends, the layers have their own p again; after an error once the next run begins. A resumed run goes
-    on with the curve it began, even if it has more epochs now.
+    However a run ends, the layers have their own p again. A resumed run goes on with the curve it began, even if it has
+    more epochs now. Give it before `SWA`, whose last pass is then made with the layers' own p.
     Raises ValueError for a gamma that is not positive, where there is no such layer, or if T is unknown because the
     data has no length.
     Source: Morerio, Cavazza, Volpi, Vidal, Murino, "Curriculum dropout", arXiv:1703.06229, 2017.
@@ -55,7 +55,6 @@ class CurriculumDropout(Callback):
         self.final: list[tuple[Any, float]] = []  # the layers with their own rates, while a run lasts
 
     def on_fit_start(self, run: Run) -> None:
-        self.on_fit_end(run)  # the run before may have ended with an error
         layers = self.layers
         if not isinstance(layers, tuple):
             layers = [m for m in (run.model if layers is None else layers).modules() if isinstance(m, Drop)]
@@ -75,6 +74,8 @@ class CurriculumDropout(Callback):
         for layer, p in self.final:
             layer.p = p
         self.final = []
+
+    on_error = on_fit_end
 
     def _set_rates(self) -> None:
         risen = -math.expm1(-self.gamma * self.t)

@@ -14,7 +14,7 @@ from minidl.data import Dataset
 from minidl.engine import Tensor
 from minidl.mode import no_grad
 
-from .batches import as_loader, batches
+from .batches import as_loader, batches, in_order
 from .callbacks import Callback, checked
 from .checkpoint import resume_from
 from .history import History
@@ -112,6 +112,7 @@ def fit(
                 lr, means = learning_rate(optimizer), Means()
                 for k, batch in enumerate(batches(train), 1):
                     run.batch, (run.inputs, run.target, n) = k, batch
+                    run.emit("on_batch_start")
                     run.gradient()  # forward, loss, backward
                     means.add(run.values, n)
                     run.emit("on_gradient")
@@ -127,6 +128,9 @@ def fit(
                 run.emit("on_epoch_end")
         except KeyboardInterrupt:
             run.stop(f"interrupted in epoch {run.epoch}")
+        except BaseException:
+            run.emit("on_error")
+            raise
         run.emit("on_fit_end")
     run.history.stopped = run.stopped
     return run.history
@@ -165,7 +169,7 @@ def predict(model: Any, data: Any, batch_size: int | None = None) -> np.ndarray:
         data = Dataset(data, np.zeros(len(data), np.int64))  # targets that nobody looks at
     with keep_modes(model), no_grad():
         model.eval()
-        outputs = [model(*inputs).numpy() for inputs, _, _ in batches(as_loader(data, batch_size, False))]
+        outputs = [model(*inputs).numpy() for inputs, _, _ in batches(in_order(data, batch_size))]
     return np.concatenate(outputs)
 
 

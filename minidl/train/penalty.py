@@ -52,7 +52,7 @@ class Penalty(Callback):
         parameters: Chosen = None,
         n: int = 1,
     ) -> None:
-        if not (l1 or l2 or elastic):
+        if not (l1 or l2 or elastic is not None):
             raise ValueError("Penalty: give at least one strength, such as Penalty(l2=1e-4)")
         self.options = {"l1": l1, "l2": l2, "elastic": elastic, "n": n}
         nn.penalty([Tensor(0.0)], **self.options)  # complains here, and not in the first batch

@@ -50,10 +50,8 @@ class SAM(Callback):
             raise TypeError(f"SAM: adaptive must be True or False, not {adaptive!r}")
         self.adaptive = adaptive
 
-    def on_epoch_start(self, run: Run) -> None:
-        self.rewind = remember_draws(run.model)  # where the next forward pass begins; loaders have other streams
-
-    on_batch_end = on_epoch_start
+    def on_batch_start(self, run: Run) -> None:
+        self.rewind = remember_draws(run.model)  # where both forward passes begin
 
     def on_gradient(self, run: Run) -> None:
         params = [p for group in run.optimizer.param_groups for p in group["params"] if p.grad is not None]

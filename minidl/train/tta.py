@@ -17,7 +17,7 @@ from minidl.engine import Tensor
 from minidl.mode import no_grad
 from minidl.ops.reduce import softmax
 
-from .batches import as_loader, batches
+from .batches import batches, in_order
 from .fit import keep_modes
 
 __all__ = ["predict_tta"]
@@ -67,7 +67,7 @@ def predict_tta(
     means = []
     with keep_modes(model), no_grad():
         model.eval()
-        for inputs, _, _ in batches(as_loader(data, batch_size, False)):
+        for inputs, _, _ in batches(in_order(data, batch_size)):
             if len(inputs) != 1:
                 raise ValueError(f"views are of one input, but a batch of this data has {len(inputs)} of them")
             scores = [model(Tensor(x)).numpy() for x in _seen(inputs[0].numpy(), views, rng)]
@@ -98,7 +98,8 @@ def _is_transform(view: Callable) -> bool:
     except ValueError:  # some compiled functions do not tell
         return False
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in positional and p.default is p.empty for p in parameters) == 3
+    taken = [p for p in parameters if p.kind in positional]
+    return len(taken) >= 3 and sum(p.default is p.empty for p in taken) >= 2
 
 
 def _classes(scores: np.ndarray) -> np.ndarray:

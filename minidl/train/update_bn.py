@@ -26,7 +26,7 @@ def update_bn(model: Any, data: Any, batch_size: int | None = None, rng: random.
     The plain averages over all batches, each counted once however large, with unbiased variances: what a layer with
     momentum=None computes. Averaged weights (SWA) make activations that no running statistics have seen, so the model
     is not usable before. The pass is one in train mode, dropout included, without gradients; modes and momenta are put
-    back. A model without running statistics is left alone, and the data is not read.
+    back, and after an error the statistics too. A model without any is left alone, and the data is not read.
 
     model: a Module. data: as for `fit`, whose targets are not used (arrays are shuffled with `rng`, because a batch of
     one class has other statistics); or inputs x alone, as an array or Tensor.
@@ -40,6 +40,8 @@ def update_bn(model: Any, data: Any, batch_size: int | None = None, rng: random.
     if isinstance(data, np.ndarray | Tensor):
         data = Dataset(data, np.zeros(len(data), np.int64))  # targets that nobody looks at
     momenta = [layer.momentum for layer in layers]
+    buffers = [b for layer in layers for b in (layer.running_mean, layer.running_var, layer.num_batches_tracked)]
+    before = [b._array.copy() for b in buffers]
     with keep_modes(model), no_grad():
         model.train()
         try:
@@ -49,6 +51,10 @@ def update_bn(model: Any, data: Any, batch_size: int | None = None, rng: random.
                     buffer._writable()[...] = start
             for inputs, _, _ in batches(as_loader(data, batch_size, True, rng)):
                 model(*inputs)
+        except BaseException:  # half a pass is no measurement
+            for buffer, array in zip(buffers, before, strict=True):
+                buffer._writable()[...] = array
+            raise
         finally:
             for layer, momentum in zip(layers, momenta, strict=True):
                 layer.momentum = momentum

@@ -14,7 +14,9 @@ Range = float | Sequence[float]
 def check_images(name: str, x: np.ndarray, floating: bool = True, channels: Sequence[int] = ()) -> None:
     """x is a batch of images (N, C, H, W), of floats if need be, with one of these numbers of channels."""
     if not isinstance(x, np.ndarray) or x.ndim != 4:
-        raise ValueError(f"{name} takes images (N, C, H, W), not {describe(x)}; a single one is image[None]")
+        raise ValueError(
+            f"{name} takes a batch of images (N, C, H, W), not {describe(x)}; a single image is image[None]"
+        )
     if floating and x.dtype.kind != "f":
         raise TypeError(f"{name} needs floating images, not {x.dtype}; put data.ToFloat() before it")
     if channels and x.shape[1] not in channels:
@@ -71,6 +73,8 @@ def soft_targets(name: str, y: np.ndarray, num_classes: int | None, dtype=np.flo
     """Labels (N,) as rows (N, num_classes) with a one at the label; rows of floats (N, K) as they are."""
     y = np.asarray(y)
     if y.ndim == 2 and y.dtype.kind == "f":
+        if num_classes not in (None, y.shape[1]):
+            raise ValueError(f"{name}: the soft targets {describe(y)} have {y.shape[1]} classes, not {num_classes}")
         return y
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise ValueError(f"{name} mixes labels (N,) or soft targets (N, K), not {describe(y)}")
