@@ -47,7 +47,6 @@ class Checkpoint(Callback):
     A process killed at any moment leaves the files of the epoch before whole.
     """
 
-    last = True
 
     def __init__(
         self,
@@ -63,6 +62,7 @@ class Checkpoint(Callback):
             raise ValueError("best_only needs to know what is best: give monitor='val_loss' or another column")
         self.folder, self.every, self.best_only = Path(folder), every, best_only
         self.best = None if monitor is None else Best(monitor, mode)
+        self.last = not best_only  # a checkpoint of the run holds what this one remembers
 
     def on_fit_start(self, run: Run) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
