@@ -47,7 +47,6 @@ class Checkpoint(Callback):
     A process killed at any moment leaves the files of the epoch before whole.
     """
 
-
     def __init__(
         self,
         folder: str | os.PathLike,

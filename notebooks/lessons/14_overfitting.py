@@ -224,7 +224,7 @@ def column(v):
     return np.asarray(v, np.float32).reshape(-1, 1)  # (N,) -> (N, 1), as a network takes it
 
 
-def fit_network(points, epochs=700, **options):
+def fit_network(points, epochs=500, **options):
     """Train a network from the same first weights; returns it with its history."""
     minidl.manual_seed(4)
     model = nn.Sequential(nn.Linear(1, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1))
@@ -291,15 +291,15 @@ def resampled(points, rng):
     return points[0][chosen], points[1][chosen]
 
 
-bag = [fit_network(resampled(few, rng), epochs=300)[0] for _ in range(6)]
+bag = [fit_network(resampled(few, rng), epochs=250)[0] for _ in range(5)]
 bagged = np.mean([train.predict(model, column(x_test)) for model in bag], axis=0)
-plenty, _ = fit_network(sample(400, rng), epochs=300)
+plenty, _ = fit_network(sample(400, rng), epochs=250)
 
 results = {
     "trained to the end": network_error(long),
     "penalty L2": network_error(decayed),
     "early stopping": network_error(short),
-    "bagging, 6 models": float(np.mean((bagged - column(y_test)) ** 2)),
+    "bagging, 5 models": float(np.mean((bagged - column(y_test)) ** 2)),
     "16 times the data": network_error(plenty),
 }
 fig, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8), layout="constrained")
