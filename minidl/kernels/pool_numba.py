@@ -18,7 +18,7 @@ from .reuse import empty
 
 def max_pool2d(x, kernel, stride, padding, dilation, ceil_mode):
     sizes = pool_sizes(x.shape, kernel, stride, padding, dilation, ceil_mode)
-    out, index = empty((*x.shape[:2], *sizes), x.dtype), np.empty((*x.shape[:2], *sizes), np.int32)
+    out, index = (empty((*x.shape[:2], *sizes), kind) for kind in (x.dtype, np.dtype(np.int32)))
     pairs = kernel == stride == (2, 2) and padding == (0, 0) and dilation == (1, 1)
     if pairs and sizes[0] <= x.shape[2] // 2 and 2 * sizes[1] == x.shape[3]:  # what most networks do
         _run(halve, x.size / 2, 2 * sizes[0] * x.shape[3], x.dtype, _planes(x), _planes(out), _planes(index))
