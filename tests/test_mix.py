@@ -415,7 +415,7 @@ def test_bad_batches(transform, x, y, kind, message):
 
 def test_targets_are_needed_and_must_fit(rng):
     x = np.zeros((4, 1, 6, 6), np.float32)
-    with pytest.raises(ValueError, match="Mixup mixes labels.*this data has none"):
+    with pytest.raises(ValueError, match="Mixup mixes labels.*this data has none, give"):
         augment.Mixup(num_classes=3)(x, None, rng)
     with pytest.raises(ValueError, match="have 4 classes, not 3"):
         augment.CutMix(num_classes=3)(x, np.full((4, 4), 0.25, np.float32), rng)

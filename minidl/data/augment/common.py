@@ -72,7 +72,7 @@ def apply_to_some(
 def soft_targets(name: str, y: np.ndarray, num_classes: int | None, dtype=np.float32) -> np.ndarray:
     """Labels (N,) as rows (N, num_classes) with a one at the label; rows of floats (N, K) as they are."""
     if y is None:
-        raise ValueError(f"{name} mixes labels (N,) or soft targets (N, K) too, but this data has none; give Dataset(x, y)")
+        raise ValueError(f"{name} mixes labels (N,) or soft targets (N, K) too; this data has none, give Dataset(x, y)")
     y = np.asarray(y)
     if y.ndim == 2 and y.dtype.kind == "f":
         if num_classes not in (None, y.shape[1]):
