@@ -156,8 +156,8 @@ def _norm(norm: str | None, channels: int) -> list[nn.Module]:
 
 
 def _image(shape: Sequence[int], name: str, least: int) -> tuple[int, int, int]:
-    if len(shape) != 3 or min(shape[1:]) < least:
-        raise ValueError(f"{name} needs images (channels, height, width) from {least}x{least} up, not {tuple(shape)}")
+    if not isinstance(shape, Sequence) or len(shape) != 3 or min(shape[1:]) < least:
+        raise ValueError(f"{name} needs images (channels, height, width) from {least}x{least} up, not {shape!r}")
     return tuple(shape)
 
 

@@ -954,3 +954,10 @@ def test_loader_repr():
     assert repr(loader) == (
         "DataLoader(Dataset(x=(3, 2) float32, y=(3,) int64), batch_size=2, shuffle=True, transform=Flatten())"
     )
+
+
+@pytest.mark.parametrize("use", [lambda t: data.Compose([t]), lambda t: data.DataLoader(np.ones((3, 2)), transform=t)])
+def test_a_transform_of_x_alone_is_refused_with_the_way_to_write_it(use):
+    with pytest.raises(TypeError, match=r"called as transform\(x, y, rng\).*lambda x, y, rng: \(f\(x\), y\)"):
+        use(lambda x: x * 2)
+    use(lambda x, y, rng=None: (x, y))

@@ -538,3 +538,20 @@ def test_progress_can_be_turned_off(capsys):
     model, optimizer = make()
     go(model, optimizer)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_schedule_of_another_optimizer_is_refused():
+    model, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    schedule = optim.CosineAnnealingLR(optim.SGD(other.parameters(), lr=0.1), 4)
+    with pytest.raises(ValueError, match="made for another optimizer"):
+        train.fit(model, (np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)), loss=nn.MSELoss(), epochs=1,
+                  optimizer=optim.SGD(model.parameters(), lr=0.1), schedule=schedule, progress=False)
+
+
+def test_slips_in_the_arguments_of_fit():
+    model, x = nn.Linear(2, 1), np.ones((4, 2), np.float32)
+    options = {"optimizer": optim.SGD(model.parameters(), lr=0.1), "epochs": 1, "progress": False}
+    with pytest.raises(TypeError, match=r"loss is a function or module.*not 'mse'"):
+        train.fit(model, (x, x[:, :1]), loss="mse", **options)
+    with pytest.raises(TypeError, match=r"callbacks is a list: callbacks=\[EarlyStopping"):
+        train.fit(model, (x, x[:, :1]), loss=nn.MSELoss(), callbacks=EarlyStopping("loss"), **options)

@@ -11,7 +11,7 @@ import numpy as np
 from minidl import random
 from minidl.data.collate import default_collate, is_text, to_tensors
 from minidl.data.dataset import Dataset
-from minidl.data.transforms import Transform, apply, checked, name_of
+from minidl.data.transforms import Transform, apply, name_of, takes_three
 from minidl.engine import Tensor
 
 __all__ = ["DataLoader"]
@@ -122,7 +122,7 @@ class DataLoader:
         if self._is_stream and self.shuffle:
             raise ValueError(f"a stream ({type(d).__name__}) is read in order and cannot be shuffled; shuffle=False")
         if self.transform is not None:
-            checked(self.transform)
+            takes_three(self.transform)
         if self.drop_last and hasattr(d, "__len__") and 0 < len(d) < self.batch_size:
             raise ValueError(
                 f"drop_last leaves nothing of {len(d)} samples in batches of {self.batch_size}; make batch_size smaller"

@@ -21,6 +21,7 @@ Compose(
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,21 @@ def checked(transform: Transform) -> Transform:
     if not callable(transform) or isinstance(transform, type):
         hint = f"; did you mean {transform.__name__}()?" if isinstance(transform, type) else ""
         raise TypeError(f"a transform is called as transform(x, y, rng), which {transform!r} cannot be{hint}")
+    return transform
+
+
+def takes_three(transform: Transform) -> Transform:
+    """`checked`, and it takes x, y and rng, as far as Python can tell."""
+    checked(transform)
+    try:
+        inspect.signature(transform).bind(None, None, None)
+    except TypeError:
+        raise TypeError(
+            f"a transform is called as transform(x, y, rng) and returns (x, y), but {name_of(transform)} takes other "
+            "arguments; write lambda x, y, rng: (f(x), y) around a function f of images"
+        ) from None
+    except ValueError:  # some compiled functions do not tell
+        pass
     return transform
 
 
@@ -65,7 +81,7 @@ class Compose:
     """
 
     def __init__(self, transforms: Sequence[Transform]) -> None:
-        self.transforms = tuple(map(checked, transforms))
+        self.transforms = tuple(map(takes_three, transforms))
 
     def __call__(self, x: Any, y: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         for t in self.transforms:

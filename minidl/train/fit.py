@@ -93,6 +93,10 @@ def fit(
         raise TypeError(f"optimizer must be one of minidl.optim, made for the parameters, not {optimizer!r:.60}")
     if not hasattr(model, "parameters"):
         raise TypeError(f"model must be an nn.Module, not {model!r:.60}; wrap a function in a Module of your own")
+    if not callable(loss):
+        raise TypeError(f"loss is a function or module loss(output, target), such as nn.MSELoss(), not {loss!r}")
+    if isinstance(callbacks, Callback):
+        raise TypeError(f"callbacks is a list: callbacks=[{type(callbacks).__name__}(...)]")
     printer = Progress(progress)
     chain = [schedule if isinstance(schedule, Schedule) else Schedule(schedule)] if schedule is not None else []
     chain += [*map(checked, callbacks), *([Clip(clip)] if clip is not None else []), printer]

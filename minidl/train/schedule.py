@@ -36,6 +36,11 @@ class Schedule(Callback):
         if self.watches and monitor is None and scheduler.mode == "max":
             raise ValueError("ReduceLROnPlateau(mode='max') needs to know of what: Schedule(s, monitor='val_accuracy')")
 
+    def on_fit_start(self, run: Run) -> None:
+        if self.scheduler.optimizer is not run.optimizer:
+            raise ValueError("the schedule was made for another optimizer than the one that fit was given, whose rate "
+                             "would never change; make it anew: Schedule(optimizer, ...)")
+
     def on_batch_end(self, run: Run) -> None:
         if self.every == "batch":
             self.scheduler.step()

@@ -2,9 +2,19 @@
 `minidl.data.transforms`.
 
 Images are float arrays (N, C, H, W), from 0 to 1 where their light matters; each image of a batch gets its own draw.
+A transform may write into the x that it is given, for the DataLoader has just made it. Whoever calls one by hand, on an
+array that is still needed, gives it a copy.
 
+>>> import numpy as np
 >>> from minidl import data
 >>> from minidl.data import augment
+>>> digits = data.load_digits()
+>>> loader = data.DataLoader(digits, 64, shuffle=True, transform=data.Compose([
+...     augment.RandomCrop(8, padding=1), augment.Cutout(3), augment.Mixup(0.2, num_classes=10)]))
+>>> images, labels = next(iter(loader))
+>>> images.shape, labels.shape
+((64, 1, 8, 8), (64, 10))
+>>> by_hand, _ = augment.RandomRotation(15)(digits.x[:4].copy(), None, np.random.default_rng(0))
 """
 
 from .audio import AddNoise, CutSplice, RandomClip, SwapSplice

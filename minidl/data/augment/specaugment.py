@@ -173,7 +173,8 @@ class SpecAugment:
     """TimeWarp(W), then m_F frequency masks up to F wide, then m_T time masks up to T wide and p of the whole.
 
     The defaults are the paper's policy LB, made for spectrograms of 80 frequencies and a thousand times or so. LD has
-    m_F = m_T = 2. For small spectrograms scale W, F and T down.
+    m_F = m_T = 2. For small spectrograms scale W, F and T down. value: what stands under the masks, 0, the mean of
+    spectrograms that are normalised; give "mean" for others, such as the logarithms of `Spectrogram`, all negative.
 
     Raises ValueError for spectrograms that are too small for W or F, TypeError for integer x.
 
