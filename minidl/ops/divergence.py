@@ -55,7 +55,7 @@ def symmetric_kl(p_logits, q_logits, reduction: str = "mean"):
 
     No term is negative. Both logits (N, C) or (N, C, d1, ...) of one shape and dtype, which is kept; gradients pass to
     both. "mean" is over the samples (and d1, ...), "none" returns (N, d1, ...). Stable for logits of +-1e4.
-    ValueError for shapes, TypeError for dtypes. Source: Wu et al., "R-Drop", arXiv:2106.14448, 2021, equation 2.
+    ValueError for shapes, TypeError for dtypes. Source: Liang et al., "R-Drop", arXiv:2106.14448, 2021, equation 2.
 
     >>> import numpy as np
     >>> from minidl.nn import functional as F
