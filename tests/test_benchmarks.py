@@ -179,6 +179,7 @@ def test_profile(tmp_path):
     assert "conv2d" in printed
 
 
+@programs
 def test_overhead(capsys):
     import profile_step
 
