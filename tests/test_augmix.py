@@ -236,3 +236,21 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, more):
 def test_what_is_no_transform_is_refused():
     with pytest.raises(TypeError, match=r"did you mean AugMix\(\)"):
         train.AugMixConsistency(augment.AugMix)
+
+
+def test_an_error_in_the_second_pass_leaves_the_buffers():
+    """Ctrl-C while the augmented copies pass through batch norm: its statistics are those of the batch proper."""
+    model, passes = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 4 * 4, 2)), []
+
+    class Interrupted(nn.Module):
+        def forward(self, x):
+            passes.append(len(x))
+            if len(passes) == 2:
+                raise KeyboardInterrupt
+            return x
+
+    model.append(Interrupted())
+    x, y = np.random.default_rng(0).random((6, 3, 4, 4), np.float32), np.zeros(6, np.int64)
+    train.fit(model, (x, y), loss=nn.CrossEntropyLoss(), optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=1,
+              batch_size=6, callbacks=[train.AugMixConsistency(augment.AugMix())], progress=False)
+    assert passes == [6, 12] and model[0].num_batches_tracked.item() == 1

@@ -236,3 +236,8 @@ def test_errors(bad):
     call, error, message = BAD[bad]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_shape_of_floats_is_refused():
+    with pytest.raises(TypeError, match="normalized_shape is an integer or several, not 4.0"):
+        nn.LayerNorm(4.0)

@@ -211,3 +211,11 @@ def test_errors(bad):
 
 def test_the_command_line_knows_them():
     assert models.MODELS["resnet"] is resnet and models.MODELS["vgg"] is vgg
+
+
+@pytest.mark.parametrize("options", [{"widths": ()}, {"blocks": 0}])
+def test_a_network_without_blocks_is_refused(options):
+    with pytest.raises(ValueError, match="resnet needs a width for each stage and blocks >= 1"):
+        models.resnet((3, 8, 8), 10, **options)
+    with pytest.raises(ValueError, match=r"resnet needs images \(channels, height, width\).*not 1"):
+        models.resnet(1, 10)

@@ -124,14 +124,18 @@ class OneHot:
     num_classes: int
 
     def __call__(self, x: Any, y: np.ndarray, rng: np.random.Generator) -> tuple[Any, np.ndarray]:
-        y = np.asarray(y)
-        if y.ndim != 1 or y.dtype.kind not in "iu":
-            raise ValueError(f"OneHot needs integer labels of shape (N,), not {y.dtype} of shape {y.shape}")
-        if y.size and (y.min() < 0 or y.max() >= self.num_classes):
-            raise ValueError(f"labels run from {y.min()} to {y.max()}, but num_classes={self.num_classes}")
-        rows = np.zeros((len(y), self.num_classes), np.float32)  # (N, K)
-        rows[np.arange(len(y)), y] = 1
-        return x, rows
+        return x, one_hot("OneHot", np.asarray(y), self.num_classes)
+
+
+def one_hot(name: str, y: np.ndarray, num_classes: int, dtype=np.float32) -> np.ndarray:
+    """Rows (N, num_classes) with a one at the label; `name` is who asks, for the messages."""
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise ValueError(f"{name} needs integer labels of shape (N,), not {y.dtype} of shape {y.shape}")
+    if y.size and (y.min() < 0 or y.max() >= num_classes):
+        raise ValueError(f"{name}: labels run from {y.min()} to {y.max()}, but num_classes={num_classes}")
+    rows = np.zeros((len(y), num_classes), dtype)
+    rows[np.arange(len(y)), y] = 1
+    return rows
 
 
 class Normalize:

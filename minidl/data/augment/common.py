@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minidl.arrays import describe
+from minidl.data.transforms import one_hot
 
 Range = float | Sequence[float]
 
@@ -82,8 +83,4 @@ def soft_targets(name: str, y: np.ndarray, num_classes: int | None, dtype=np.flo
         raise ValueError(f"{name} mixes labels (N,) or soft targets (N, K), not {describe(y)}")
     if num_classes is None:
         raise ValueError(f"{name}: labels (N,) need num_classes=..., for a batch need not hold all classes")
-    if y.size and (y.min() < 0 or y.max() >= num_classes):
-        raise ValueError(f"{name}: labels run from {y.min()} to {y.max()}, but num_classes={num_classes}")
-    rows = np.zeros((len(y), num_classes), dtype)
-    rows[np.arange(len(y)), y] = 1
-    return rows
+    return one_hot(name, y, num_classes, dtype)
