@@ -35,7 +35,7 @@ def clip_grad_norm_(
     _check_bound("clip_grad_norm_", "max_norm", max_norm)
     _check_bound("clip_grad_norm_", "norm_type", norm_type)
     gradients = _gradients(parameters, "clip_grad_norm_")
-    norm = _norm([g._array for g in gradients], float(norm_type))
+    norm = global_norm([g._array for g in gradients], float(norm_type))
     if error_if_nonfinite and not math.isfinite(norm):
         raise RuntimeError(
             f"clip_grad_norm_: the norm of the gradients is {norm}, so they cannot be clipped; look for the operation "
@@ -65,7 +65,7 @@ def _gradients(parameters: Iterable[Tensor] | Tensor, owner: str) -> list[Tensor
     return [p.grad for p in params if p.grad is not None]
 
 
-def _norm(arrays: list[np.ndarray], p: float) -> float:
+def global_norm(arrays: list[np.ndarray], p: float) -> float:
     """The p-norm of all elements together; where powers would leave their range, the largest is divided out first."""
     if p == 2:
         with np.errstate(over="ignore"):

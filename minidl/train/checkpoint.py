@@ -95,8 +95,8 @@ def save_checkpoint(run: Run, path: str | os.PathLike) -> None:
         "epoch": run.epoch,
         "stopped": run.stopped,
         "random": random.get_state(),
-        "loaders": [_loader_state(run.data), _loader_state(run.validation)],
-        "generators": {name: g.bit_generator.state for name, g in _generators(run.model)},
+        "loaders": [loader_state(run.data), loader_state(run.validation)],
+        "generators": {name: g.bit_generator.state for name, g in generators_of(run.model)},
     }
     arrays, text = pack(tree)
     save(path, arrays, {CHECKPOINT: text})
@@ -151,11 +151,11 @@ def _load_callbacks(callbacks: list[Callback], saved: list) -> None:
         waiting.remove(callback)
 
 
-def _loader_state(loader: Any) -> dict | None:
+def loader_state(loader: Any) -> dict | None:
     return loader.state_dict() if hasattr(loader, "state_dict") else None
 
 
-def _generators(model: Any) -> Iterator[tuple[str, np.random.Generator]]:
+def generators_of(model: Any) -> Iterator[tuple[str, np.random.Generator]]:
     """The random generators that modules keep for themselves (Dropout(rng=...)), by name."""
     for name, module in model.named_modules():
         for attribute, value in vars(module).items():
@@ -164,7 +164,7 @@ def _generators(model: Any) -> Iterator[tuple[str, np.random.Generator]]:
 
 
 def _load_generators(model: Any, saved: dict) -> None:
-    own = dict(_generators(model))
+    own = dict(generators_of(model))
     if set(own) != set(saved):
         raise ValueError(f"modules with random generators of their own: {sorted(saved)} saved, {sorted(own)} here")
     for name, state in saved.items():

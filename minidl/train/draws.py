@@ -7,7 +7,7 @@ from typing import Any
 
 from minidl import random
 
-from .checkpoint import _generators, _loader_state
+from .checkpoint import generators_of, loader_state
 
 
 def remember_draws(model: Any, *loaders: Any) -> Callable[[], None]:
@@ -16,8 +16,8 @@ def remember_draws(model: Any, *loaders: Any) -> Callable[[], None]:
     Returns the function that puts them back there.
     """
     streams = random.get_state()
-    own = [(generator, generator.bit_generator.state) for _, generator in _generators(model)]
-    orders = [(loader, state) for loader in loaders if (state := _loader_state(loader)) is not None]
+    own = [(generator, generator.bit_generator.state) for _, generator in generators_of(model)]
+    orders = [(loader, state) for loader in loaders if (state := loader_state(loader)) is not None]
 
     def put_back() -> None:
         if streams != random.get_state():

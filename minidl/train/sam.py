@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minidl.optim.clip import _norm
+from minidl.optim.clip import global_norm
 from minidl.optim.options import number
 
 from .callbacks import Callback
@@ -77,7 +77,7 @@ class SAM(Callback):
         """The steps e from the weights w, given the gradients g there; None where there is no direction."""
         scales = [np.abs(w) + self.eta for w in weights] if self.adaptive else [1.0] * len(weights)
         scaled = [t * g for t, g in zip(scales, gradients, strict=True)]
-        norm = _norm(scaled, 2.0)
+        norm = global_norm(scaled, 2.0)
         if not 0 < norm < math.inf:
             return None
         shrink = np.float64(self.rho / norm)  # in float64, as it may be out of float32's range
