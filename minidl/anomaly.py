@@ -15,6 +15,7 @@ import linecache
 import os
 import sys
 from collections.abc import Iterator
+from types import CodeType
 
 import numpy as np
 
@@ -110,6 +111,16 @@ def caller() -> str:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_LIBRARY):
         frame = frame.f_back
-    file, line = frame.f_code.co_filename, frame.f_lineno
-    text = linecache.getline(file, line).strip()
-    return f"{file}, line {line}, in {frame.f_code.co_name}" + (f": {text}" if text else "")
+    return _place(frame.f_code, frame.f_lineno, f", in {frame.f_code.co_name}")
+
+
+def place_of(function) -> str:
+    """The file and line where a function of the user's begins."""
+    return _place(function.__code__, function.__code__.co_firstlineno)
+
+
+def _place(code: CodeType, line: int, inside: str = "") -> str:
+    file, text = code.co_filename, linecache.getline(code.co_filename, line).strip()
+    if "ipykernel_" in file:  # a temporary file, of which the reader of a notebook knows nothing
+        file = "a notebook cell"
+    return f"{file}, line {line}{inside}" + (f": {text}" if text else "")

@@ -27,7 +27,7 @@ class Op:
 
     def __init__(self, forward: Callable, elementwise: bool, **engine) -> None:
         parameters = inspect.signature(forward).parameters.values()
-        self.name, self.forward, self.elementwise = forward.__name__.strip("_"), forward, elementwise
+        self.name, self.forward, self.elementwise = _name(forward), forward, elementwise
         self.params = [p.name for p in parameters]
         if any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters):
             raise TypeError(f"{self.name}: a primitive takes plain arguments, without * and **, as rules name each")
@@ -108,6 +108,13 @@ class Op:
             f"{self.name} has no derivative with respect to its argument '{self.params[k]}'; pass .detach() of it if "
             f"it is meant as a constant, or give {self.name}.vjp(...) a rule for it"
         )
+
+
+def _name(forward: Callable) -> str:
+    """What errors and pictures call the operation."""
+    if forward.__name__ == "<lambda>":
+        return f"lambda of line {forward.__code__.co_firstlineno}"
+    return forward.__name__.strip("_")
 
 
 def _write_out_first(*args, **kwargs):

@@ -2,5 +2,6 @@
 
 from .gradcheck import gradcheck, gradcheck_pair
 from .report import Finding, GradcheckError, Report, Result
+from .values import compare_value
 
-__all__ = ["Finding", "GradcheckError", "Report", "Result", "gradcheck", "gradcheck_pair"]
+__all__ = ["Finding", "GradcheckError", "Report", "Result", "compare_value", "gradcheck", "gradcheck_pair"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from .numeric import Line, Slope, Tolerance, sizes, slope
+from .numeric import STEP, Line, Slope, Tolerance, sizes, slope
 from .report import Result
 from .subject import Subject
 
@@ -25,7 +25,8 @@ class Outcome:
     """The result for one tensor, and its numbers for the diagnosis.
 
     numeric, wrong: of the tensor's shape; None if directions were enough. places: the flat indices that were looked at,
-    if those are not all; numeric and wrong are one-dimensional then.
+    if those are not all; numeric and wrong are one-dimensional then. corners: where among these a wrong element lies
+    at a kink (flat), and the slopes on its two sides.
     """
 
     result: Result
@@ -33,6 +34,7 @@ class Outcome:
     numeric: np.ndarray | None = None
     wrong: np.ndarray | None = None
     places: np.ndarray | None = None
+    corners: dict[int, tuple[float, float]] = field(default_factory=dict)
 
 
 class Comparison:
@@ -67,6 +69,11 @@ class Comparison:
             result.verdict, result.analytic, result.numeric = "wrong", refused[0][1], refused[0][0].value
         return outcome
 
+    def not_tried(self) -> Outcome:
+        """There is nothing to compare."""
+        self.result.verdict = "wrong"
+        return Outcome(self.result, self.claimed)
+
     def direction(self, mask: np.ndarray | float = 1.0) -> tuple[Slope, float, float]:
         """The slope along random steps of all elements, the claimed one, and the size of the terms of its sum."""
         v = signs(self.x.shape, self.rng) * self.scale * mask
@@ -90,6 +97,15 @@ class Comparison:
                 return found[-1]
         return next((f for f in found if f[2]), found[0])
 
+    def gradient(self) -> np.ndarray:
+        """Simple differences for all elements: no proof, but good enough to recognise a gradient by."""
+        numeric = np.empty(self.x.shape)
+        for i, unit in enumerate(self.scale.flat):
+            v = np.zeros(self.x.shape)
+            v.flat[i] = unit
+            numeric.flat[i] = self._line(v).central(STEP) / unit
+        return numeric
+
     def _line(self, v: np.ndarray) -> Line:
         return Line(self.f, self.x, v, self.upstream, self.base)
 
@@ -112,25 +128,30 @@ class Comparison:
         """Each of these elements by itself."""
         result, n = self.result, len(places)
         claimed = self.claimed.ravel()[places] if self.claimed.shape == self.x.shape else np.full(n, np.nan)
-        numeric, wrong, proved = np.empty(n), np.zeros(n, bool), np.zeros(n, bool)
+        numeric, wrong, proved, corners = np.empty(n), np.zeros(n, bool), np.zeros(n, bool), {}
         for j, i in enumerate(places):
             s, unit, wrong[j] = self.element(int(i), claimed[j])
             proved[j] = self.tolerance.resolves(s)
             result.kinks += bool(s.kink)
             numeric[j] = claimed[j] if s.kink == "at" and not wrong[j] else s.value / unit
+            if s.kink == "at" and wrong[j] and np.isfinite(claimed[j]):
+                corners[j] = (s.low / unit, s.high / unit)
         if wrong.any():
             result.verdict, result.wrong = "wrong", int(wrong.sum())
             gap = np.where(wrong, np.nan_to_num(np.abs(claimed - numeric), nan=np.inf), -1.0)
+            for j, (low, high) in corners.items():  # how far outside of what is allowed
+                gap[j] = max(low - claimed[j], claimed[j] - high)
             j = int(np.argmax(gap))
-            result.index = tuple(int(i) for i in np.unravel_index(places[j], self.x.shape))
-            result.analytic, result.numeric = float(claimed[j]), float(numeric[j])
+            if self.claimed.shape == self.x.shape:
+                result.index = tuple(int(i) for i in np.unravel_index(places[j], self.x.shape))
+                result.analytic, result.numeric = float(claimed[j]), float(numeric[j])
         else:
             result.verdict = "right" if proved.any() else "flat"
         gap, result.checked = np.abs(claimed - numeric)[proved | wrong], n
         result.error = float(gap.max() / np.abs(numeric).max()) if gap.size and numeric.any() else 0.0
         if n == self.x.size:
-            return Outcome(result, self.claimed, numeric.reshape(self.x.shape), wrong.reshape(self.x.shape))
-        return Outcome(result, self.claimed, numeric, wrong, places)
+            numeric, wrong, places = numeric.reshape(self.x.shape), wrong.reshape(self.x.shape), None
+        return Outcome(result, self.claimed, numeric, wrong, places, corners)
 
 
 def signs(shape: tuple, rng: np.random.Generator) -> np.ndarray:

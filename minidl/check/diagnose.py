@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .evidence import Evidence
 from .pattern_places import (
     border,
     flipped,
+    kink,
     one_element,
     one_sign,
     one_slice,
@@ -53,6 +56,10 @@ def diagnose(evidence: Evidence) -> Finding:
             "direction", "each element by itself is right, all together are not",
             "a kink of the function along this direction, or contributions too small to be seen alone", "the inputs",
         )  # fmt: skip
+    if evidence.corners and np.isfinite(evidence.analytic).all():
+        if len(evidence.corners) == evidence.wrong.sum():
+            return kink(evidence)
+        evidence = evidence.smooth()
     patterns = PATTERNS if evidence.analytic.shape == evidence.numeric.shape else SHAPES
     for pattern in patterns if evidence.whole else PARTIAL:
         finding = pattern(evidence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class Evidence:
     upstream, outputs: what the gradient was computed for. again: the claimed gradient for another upstream gradient.
     values: all tensors by name; others: the gradients of the other ones; constants: the inputs without a gradient.
     lengths: what a number may stand for. whole: False if only a part of a very large tensor was looked at.
+    corners: {flat index of a wrong element at a kink: the slopes on its two sides}.
     """
 
     name: str
@@ -36,6 +37,21 @@ class Evidence:
     constants: list[np.ndarray] = field(default_factory=list)
     absent: bool = False
     whole: bool = True
+    corners: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+    def smooth(self) -> Evidence:
+        """The same without the wrong elements at kinks, where there is no single right value."""
+        at = np.zeros(self.numeric.size, bool)
+        at[list(self.corners)] = True
+        at = at.reshape(self.numeric.shape)
+
+        def blank(a: np.ndarray | None) -> np.ndarray | None:
+            return a if a is None or a.shape != at.shape else np.where(at, 0.0, a)
+
+        return replace(
+            self, value=blank(self.value), analytic=blank(self.analytic), numeric=blank(self.numeric),
+            wrong=self.wrong & ~at, again=lambda upstream: blank(self.again(upstream)), corners={},
+        )  # fmt: skip
 
     @property
     def missing(self) -> np.ndarray:

@@ -8,7 +8,8 @@ the upstream gradient. (The habit of random directions is that of HIPS/autograd'
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,8 +23,8 @@ from .numeric import Tolerance
 from .obstacles import evaluate, look, rounded_off, vacuous
 from .pair import Pair
 from .report import Finding, Report, Result, Unfit
-from .subject import Subject, TensorFunction
-from .trace import Trace, culprit, cut
+from .subject import Subject, TensorFunction, name_of, named_inputs
+from .trace import Trace, culprit, cut, moving
 
 
 def gradcheck(
@@ -65,16 +66,18 @@ def gradcheck(
     subject = TensorFunction(f, inputs, params, freeze)
     options = Options(Tolerance(rtol, kinked_rtol, atol), elements, limit)
     report = check(subject, order, options, np.random.default_rng(seed))
-    names = [name for name in subject.names if name not in subject.params]
-    extras = [f"order={report.order or order}", *["params=..."] * (params is not None), *["freeze=True"] * freeze]
-    report.call = f"minidl.gradcheck({report.name}, {_tuple(names)}, {', '.join(extras)}, rng={seed})"
+    first = f"{report.name}, {_arguments(getattr(f, 'forward', f), inputs)}, order={report.order or order}"
+    report.call = _call(
+        gradcheck, first, seed, params=params if params is None else _Name("..."), freeze=freeze, rtol=rtol,
+        kinked_rtol=kinked_rtol, atol=atol, elements=elements, limit=limit,
+    )  # fmt: skip
     return report.raise_if_failed() if raise_on_fail else report
 
 
 def gradcheck_pair(
     forward: Callable | None, backward: Callable, inputs, *, reference: Callable | None = None,
-    cache: bool | None = None, rng: random.Rng = None, rtol: float = 1e-6, kinked_rtol: float = 1e-5, atol: float = 0.0,
-    elements: int = 16, limit: int = 512, raise_on_fail: bool = False,
+    cache: bool | None = None, wrt: str | Sequence[str] | None = None, rng: random.Rng = None, rtol: float = 1e-6,
+    kinked_rtol: float = 1e-5, atol: float = 0.0, elements: int = 16, limit: int = 512, raise_on_fail: bool = False,
 ) -> Report:  # fmt: skip
     """The same check for a pair of NumPy functions, such as a student writes.
 
@@ -84,8 +87,12 @@ def gradcheck_pair(
     reference: the right forward. If it is given, backward is compared with differences of the reference, so that a
         consistent but wrong pair does not pass; `forward` only makes the cache (None if there is none).
     cache: whether forward returns one, if that cannot be told from what it returns.
+    wrt: the name of an input, or several: only these gradients are compared. Backward may return None for the others,
+        or the gradients of these alone, in the order of the inputs.
 
-    Only first order. Inputs, tolerances and the report are as for `gradcheck`. Raises TypeError without functions.
+    Whatever the two functions do or return (None, lists, an exception, another result at the second call) is a finding
+    of the report. Only first order. Inputs, tolerances and the report are as for `gradcheck`. Raises TypeError without
+    functions, ValueError if wrt names no floating input.
     Source: Griewank and Walther, "Evaluating Derivatives", 2nd ed. 2008.
 
     >>> import numpy as np
@@ -98,10 +105,14 @@ def gradcheck_pair(
     if not callable(backward) or not callable(reference or forward):
         raise TypeError("gradcheck_pair needs the functions forward (or reference, or both) and backward")
     seed = _seed(rng)
-    subject = Pair(forward, backward, inputs, reference, cache)
+    subject = Pair(forward, backward, inputs, reference, cache, wrt)
     options = Options(Tolerance(rtol, kinked_rtol, atol), elements, limit)
     report = check(subject, 1, options, np.random.default_rng(seed))
-    report.call = f"minidl.check.gradcheck_pair(forward, {report.name}, {_tuple(subject.inputs)}, rng={seed})"
+    first = f"{'forward' if forward else None}, {report.name}, {_arguments(reference or forward, inputs)}"
+    report.call = _call(
+        gradcheck_pair, first, seed, reference=reference and _Name(name_of(reference, "reference")), cache=cache,
+        wrt=wrt, rtol=rtol, kinked_rtol=kinked_rtol, atol=atol, elements=elements, limit=limit,
+    )  # fmt: skip
     return report.raise_if_failed() if raise_on_fail else report
 
 
@@ -112,8 +123,26 @@ def _seed(rng: random.Rng) -> int:
     return int(random.resolve(rng, "gradcheck").integers(2**31))
 
 
-def _tuple(names) -> str:
-    return names[0] if len(names := list(names)) == 1 else f"({', '.join(names)})"
+def _arguments(f: Callable, inputs) -> str:
+    """The inputs as they are to be given again."""
+    names = [name for name, _ in named_inputs(f, inputs)]
+    if isinstance(inputs, dict):
+        return f"{{{', '.join(f'{name!r}: {name}' for name in names)}}}"
+    return names[0] if len(names) == 1 else f"({', '.join(names)})"
+
+
+class _Name(str):
+    """A word that stands for itself in a call."""
+
+    __repr__ = str.__str__
+
+
+def _call(function: Callable, first: str, seed: int, **given) -> str:
+    """The call that repeats a check, with every argument that is not the default."""
+    usual = inspect.signature(function).parameters
+    parts = [first, *(f"{k}={v!r}" for k, v in given.items() if v != usual[k].default), f"rng={seed}"]
+    where = "minidl" if function is gradcheck else "minidl.check"
+    return f"{where}.{function.__name__}({', '.join(parts)})"
 
 
 def check(subject: Subject, order: int, options: Options, rng: np.random.Generator) -> Report:
@@ -143,22 +172,47 @@ def _check_order(
     subject: Subject, order: int, base: list, upstream: list, options: Options, rng: np.random.Generator, seen: tuple
 ) -> list[Result]:
     """Every tensor, and then an explanation for each that is wrong."""
-    outcomes, claims = [], subject.vjp(subject.values, upstream)
-    for k, claim in enumerate(claims):
-        claim = np.zeros(subject.values[k].shape) if claim is None else np.asarray(claim, np.float64)
-        outcomes.append(Comparison(subject, k, order, claim, base, upstream, options, rng).outcome())
-    for k, (outcome, claim) in enumerate(zip(outcomes, claims, strict=True)):
-        result = outcome.result
-        if result.verdict == "wrong":
-            evidence = _evidence(subject, k, outcomes, base, upstream)
+    claims, outcomes = subject.vjp(subject.values, upstream), {}
+    refused, judged = dict(subject.refused), subject.judged()
+    comparisons = [
+        Comparison(subject, k, order, _as_double(claim, subject.values[k]), base, upstream, options, rng)
+        for k, claim in enumerate(claims)
+    ]
+    for k in judged:
+        outcomes[k] = comparisons[k].outcome() if subject.names[k] not in refused else comparisons[k].not_tried()
+    for k, outcome in outcomes.items():
+        result, claim = outcome.result, claims[k]
+        if subject.names[k] in refused:
+            result.finding = refused[subject.names[k]]
+        elif claim is not None and claim.dtype.kind != "f" and claim.any():
+            result.verdict, result.finding = "wrong", _integers(claim)
+        elif result.verdict == "wrong":
+            evidence = _evidence(subject, k, comparisons, outcomes, base, upstream)
             evidence.absent = claim is None and isinstance(subject, Pair)
-            result.finding = _closer(diagnose(evidence), order, outcome.claimed, k, options, rng, *seen)
+            result.finding = _closer(diagnose(evidence), subject, order, outcome.claimed, k, options, rng, *seen)
         elif claim is not None and claim.dtype.kind == "f" and claim.dtype.itemsize < 8:
             result.verdict, result.finding = "wrong", rounded_off(f"backward returns {claim.dtype} for a float64 input")
-    return [outcome.result for outcome in outcomes]
+    right = [k for k in judged if outcomes[k].result.verdict == "right"]
+    for k, finding in subject.unsteady(right, claims, upstream, options.tolerance.smooth, rng).items():
+        outcomes[k].result.verdict, outcomes[k].result.finding = "wrong", finding
+    return [outcomes[k].result for k in judged]
 
 
-def _evidence(subject: Subject, k: int, outcomes: list[Outcome], base: list, upstream: list) -> Evidence:
+def _as_double(claim: np.ndarray | None, x: np.ndarray) -> np.ndarray:
+    return np.zeros(x.shape) if claim is None else np.asarray(claim, np.float64)
+
+
+def _integers(claim: np.ndarray) -> Finding:
+    return Finding(
+        "dtype", f"backward returns {claim.dtype} for a float64 input: whatever follows the point is cut off",
+        "an array made of integers (np.zeros_like of labels, dtype=int, astype(int)), or a mask in place of the "
+        "gradient", "what the gradient starts as",
+    )  # fmt: skip
+
+
+def _evidence(
+    subject: Subject, k: int, comparisons: list[Comparison], outcomes: dict[int, Outcome], base: list, upstream: list
+) -> Evidence:
     """The numbers of tensor k, laid out for the diagnosis."""
     mine, part = outcomes[k], outcomes[k].places
     x, claimed = subject.values[k], mine.claimed
@@ -171,21 +225,32 @@ def _evidence(subject: Subject, k: int, outcomes: list[Outcome], base: list, ups
             g = subject.vjp(subject.values, other)[k]
         except Unfit:
             return None
-        g = np.zeros(mine.claimed.shape) if g is None else np.asarray(g, np.float64)
-        return g if part is None else g.ravel()[part]
+        g = _as_double(g, subject.values[k])
+        return g if part is None or g.shape != subject.values[k].shape else g.ravel()[part]
 
-    others = {o.result.name: o.claimed if o.numeric is None else o.numeric for o in outcomes if o is not mine}
+    others = {
+        name: _gradient(comparison, outcomes.get(j))
+        for j, (name, comparison) in enumerate(zip(subject.names, comparisons, strict=True))
+        if j != k and comparison.x.shape == mine.claimed.shape and comparison.x.size <= comparison.options.limit
+    }
     values = dict(zip(subject.names, subject.values, strict=True))
     wrong = np.ones(x.shape, bool) if mine.wrong is None else mine.wrong
     return Evidence(
         subject.names[k], x, claimed, numeric, wrong, upstream, base, again, values, others, subject.constants,
-        whole=part is None,
+        whole=part is None, corners=mine.corners,
     )  # fmt: skip
 
 
+def _gradient(comparison: Comparison, outcome: Outcome | None) -> np.ndarray:
+    """The right gradient of another tensor: by simple differences if it was not judged."""
+    if outcome is None:
+        return comparison.gradient()
+    return outcome.claimed if outcome.numeric is None else outcome.numeric
+
+
 def _closer(
-    finding: Finding, order: int, claimed: np.ndarray, k: int, options: Options, rng: np.random.Generator,
-    trace: Trace | None, leaves: list, outs: list,
+    finding: Finding, subject: Subject, order: int, claimed: np.ndarray, k: int, options: Options,
+    rng: np.random.Generator, trace: Trace | None, leaves: list, outs: list,
 ) -> Finding:  # fmt: skip
     """Look inside f: is the graph cut, or is the rule of one operation to blame?"""
     if trace is None:
@@ -195,8 +260,9 @@ def _closer(
         return broken
     blame = culprit(trace, order, lambda subject, n: check(subject, n, options, rng), rng)
     if blame is None:
-        return broken or finding
+        return broken or (order == 1 and moving(subject, k, trace, outs)) or finding
     where, local = blame
-    if finding.key in VAGUE and local:
-        finding = local
+    if finding.key in VAGUE and local.key != finding.key:  # said of the rule, not of the whole tensor
+        rule, cause = where.split(" (", 1)[0], f"in that rule, {local.cause}"
+        return replace(local, what=f"in {where}: {local.what}", cause=cause, hint=f"{rule}: {local.hint}")
     return replace(finding, hint=f"{where}: {finding.hint}")

@@ -58,8 +58,8 @@ class Tolerance:
             return False
         tolerance = self.of(slope, expected, size)
         if slope.kink == "at":
-            return slope.low - tolerance <= expected <= slope.high + tolerance
-        return abs(slope.value - expected) <= tolerance  # False for NaN
+            return bool(slope.low - tolerance <= expected <= slope.high + tolerance)
+        return bool(abs(slope.value - expected) <= tolerance)  # False for NaN
 
     def resolves(self, slope: Slope) -> bool:
         """Could the comparison have failed, zero certainly, but also a value that is 1 % off?"""

@@ -137,6 +137,18 @@ def one_sign(e: Evidence) -> Finding | None:
     return None
 
 
+def kink(e: Evidence) -> Finding:
+    """Right everywhere but at kinks."""
+    i, (low, high) = next(iter(e.corners.items()))
+    return Finding(
+        "kink", f"wrong only at kinks ({len(e.corners)} of {e.wrong.size} elements): the slopes on the two sides are "
+        f"{low:.6g} and {high:.6g} there (times the upstream gradient); what lies between is right, "
+        f"{e.analytic.flat[i]:.6g} is not",
+        "the value for the point itself (relu or abs at 0, a tie in max) is neither slope nor between them, or the "
+        "slopes of both sides are added up", "> and >= in the condition; what is returned for a tie",
+    )  # fmt: skip
+
+
 def repeated(e: Evidence) -> Finding | None:
     """Wrong only in rows that an integer input names more than once."""
     hit = set(np.nonzero(e.wrong)[0].tolist()) if e.wrong.ndim else set()

@@ -20,7 +20,7 @@ def not_finite(e: Evidence) -> Finding | None:
         return None
     kind = "NaN" if np.isnan(e.analytic).any() else "infinite"
     return Finding(
-        "nan", f"{int(bad.sum())} of {bad.size} elements are {kind}, the differences are finite",
+        "nan", f"{int(bad.sum())} of {bad.size} elements are {kind}, where the right ones are finite",
         "0/0, 0 * inf, log or sqrt of zero, or an overflow in the backward pass",
         "divisions, logarithms, roots and exponentials; minidl.detect_anomaly() names the operation",
     )  # fmt: skip

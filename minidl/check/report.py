@@ -34,10 +34,11 @@ class GradcheckError(AssertionError):
 
 @dataclass
 class Result:
-    """One tensor at one order of derivative.
+    """One tensor at one order of derivative; order 0 is a value (see `compare_value`).
 
     verdict: "right"; "wrong"; "flat" (the result does not depend on it, so nothing was proved); "empty".
-    error: the largest difference relative to the largest derivative. index, analytic, numeric: the worst element.
+    error: the largest difference relative to the largest derivative. index, analytic, numeric: the worst element;
+    for a value, what was returned and what is expected.
     checked, wrong, kinks: how many elements were looked at one by one, are wrong, lie at a kink.
     """
 
@@ -55,13 +56,18 @@ class Result:
     finding: Finding | None = None
 
     def lines(self) -> list[str]:
-        """For a report, if it is wrong."""
-        head = f"{self.name} {self.shape}: wrong at {ordinal(self.order)} order"
+        """For a report."""
+        if self.verdict != "wrong":
+            nothing = self.verdict == "flat"
+            return [f"{self.name} {self.shape}: {'not proved, zeros would pass' if nothing else self.verdict}"]
+        head = f"{self.name} {self.shape}: wrong" + (f" at {ordinal(self.order)} order" if self.order else "")
         looked = " looked at" if self.checked < math.prod(self.shape) else ""
-        out = [head + (f", {self.wrong} of {self.checked} elements{looked}" if self.checked else "")]
+        out = [head + (f", {self.wrong} of {self.checked} elements{looked}" if self.wrong else "")]
         if self.analytic is not None:
-            place = "along a random direction" if self.index is None else f"at {list(self.index)}"
-            out.append(f"  worst {place}: analytic {self.analytic:.8g}, numeric {self.numeric:.8g}")
+            place = "worst along a random direction: " if self.index is None else f"worst at {list(self.index)}: "
+            place = "" if self.index == () else place
+            mine, other = ("analytic", "numeric") if self.order else ("got", "expected")
+            out.append(f"  {place}{mine} {self.analytic:.8g}, {other} {self.numeric:.8g}")
         return out + [f"  {line}" for line in (self.finding.lines() if self.finding else ())]
 
 

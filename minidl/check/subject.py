@@ -27,6 +27,17 @@ class Subject:
     name: str
     names: list[str]
     values: list[ndarray]
+    refused: dict[str, Finding] = {}  # noqa: RUF012 - claims of the latest vjp that are no gradients, and why
+
+    def judged(self) -> list[int]:
+        """The places of the values whose gradients are compared."""
+        return list(range(len(self.names)))
+
+    def unsteady(
+        self, right: list[int], claims: list, upstream: list, tolerance: float, rng: np.random.Generator
+    ) -> dict[int, Finding]:
+        """Those of the right gradients that would not be right for another upstream gradient, or not again."""
+        return {}
 
     def forward(self, values: list) -> list[ndarray]:
         """The outputs at these values."""
@@ -232,9 +243,19 @@ def overwrites(who: str, what: str) -> Finding:
     )  # fmt: skip
 
 
+def name_of(f, otherwise: str) -> str:
+    """What a function is called in a report."""
+    name = getattr(f, "__name__", type(f).__name__)
+    return name if name.isidentifier() else otherwise
+
+
 def raised(who: str, error: Exception) -> Finding:
     """The finding for an exception in the function under test."""
-    return Finding("raised", f"{who} raised {type(error).__name__}: {error}", "see the message", "the traceback")
+    try:
+        message = str(error)
+    except Exception:  # a student's own class of exception
+        message = "(its message cannot be shown)"
+    return Finding("raised", f"{who} raised {type(error).__name__}: {message}", "see the message", "the traceback")
 
 
 def is_array(v) -> bool:

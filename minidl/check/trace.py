@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import engine
-from ..anomaly import caller
+from ..anomaly import caller, place_of
 from ..engine import Tensor
+from .numeric import sizes
 from .pair import Pair
 from .report import Finding
 from .subject import TensorFunction, backward
@@ -31,7 +32,8 @@ class Call:
 class Trace:
     """An observer: every operation in order, and every gradient that the rules returned."""
 
-    def __init__(self) -> None:
+    def __init__(self, f: Callable | None = None) -> None:
+        self.primitive = getattr(f, "op", None)  # the function under test, if it is an operation itself
         self.calls: list[Call] = []
         self._gradients: list[tuple] = []  # (array, a copy of it, name of the operation that receives it)
 
@@ -70,7 +72,7 @@ class Trace:
 
 def observe(subject: TensorFunction, upstream: list) -> tuple[Trace, list[Tensor], list[Tensor]]:
     """One forward and backward pass, watched: (trace, leaves, outputs)."""
-    trace = Trace()
+    trace = Trace(getattr(subject, "f", None))
     with trace:
         leaves, outs = subject.run(subject.values, create=True)
         for out in outs:
@@ -115,6 +117,32 @@ def cut(trace: Trace, leaf: Tensor, outs: list[Tensor]) -> Finding | None:
     )
 
 
+def moving(subject: TensorFunction, k: int, trace: Trace, outs: list[Tensor]) -> Finding | None:
+    """A constant of f that changes when value k does: a path around the graph.
+
+    If each rule is right by itself, and the gradient is not, then this is what is left.
+    """
+    moved = [x + 1e-3 * sizes(x) if j == k else x for j, x in enumerate(subject.values)]
+    again, used = Trace(), _ancestors(trace, outs)
+    with again:
+        subject.run(moved, create=True)
+    if [call.op for call in again.calls] != [call.op for call in trace.calls]:
+        return None
+    for call, other in zip(trace.calls, again.calls, strict=True):
+        for param, a, b in zip(call.op.params, call.args, other.args, strict=True):
+            if param == "found" or id(call.result) not in used or getattr(a, "requires_grad", False):
+                continue
+            a, b = (np.asarray(getattr(v, "_array", v)) for v in (a, b))
+            if a.dtype.kind == "f" and not np.array_equal(a, b, equal_nan=True):
+                return Finding(
+                    "cut", f"a path from '{subject.names[k]}' is cut: {call} was given a constant that changes with it",
+                    "detach(), .numpy(), .data, .item(), float(), a NumPy function, or no_grad(): what depends on the "
+                    "input goes around the graph", f"what is given to `{call.op.name}` for '{param}'; stay with "
+                    "minidl's functions on the Tensor itself",
+                )  # fmt: skip
+    return None
+
+
 def _ancestors(trace: Trace, outs: list[Tensor]) -> set[int]:
     """Everything that the outputs were made from, as far as it was recorded."""
     used = {id(out) for out in outs}
@@ -131,7 +159,7 @@ def _root(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def culprit(trace: Trace, order: int, check: Callable, rng: np.random.Generator) -> tuple[str, Finding | None] | None:
+def culprit(trace: Trace, order: int, check: Callable, rng: np.random.Generator) -> tuple[str, Finding] | None:
     """The first operation of f whose own rule is wrong, found by checking each alone, and what is wrong with it.
 
     First order: the rule against differences of the operation. Second: the rule, as a function, against its own
@@ -157,7 +185,9 @@ def culprit(trace: Trace, order: int, check: Callable, rng: np.random.Generator)
                 report = check(TensorFunction(call.op.rules[k], (g, *saved)), order - 1)
             if report.failed or any(p.key in ("raised", "overwrites") for p in report.problems):
                 finding = (report.problems or [report.failed[0].finding])[0]
-                what = f"the rule of {call} for '{call.op.params[k]}'"
+                here = call.op is trace.primitive and hasattr(call.op.rules[k], "__code__")
+                place = place_of(call.op.rules[k]) if here else call.where
+                what = f"the rule of `{call.op.name}` ({place}) for '{call.op.params[k]}'"
                 if order > 1 and report.failed:
                     what += f", differentiated with respect to '{report.failed[0].name}'"
                 return what, finding
