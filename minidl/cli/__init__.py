@@ -1,4 +1,4 @@
-"""The command line: `minidl train`, `minidl gradcheck`, `minidl doctor`. Thin: everything is done by the package."""
+"""The command line: `minidl train`, `gradcheck`, `course`, `doctor`. Thin: everything is done by the package."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import doctor, gradcheck, train
+from . import course, doctor, gradcheck, train
 
-COMMANDS = {"train": train, "gradcheck": gradcheck, "doctor": doctor}
+COMMANDS = {"train": train, "gradcheck": gradcheck, "course": course, "doctor": doctor}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,0 +1,237 @@
+"""A submission's process seen from the grader: run its cells, call what they define, survive whatever it does.
+
+Nothing that a submission defines is ever run here. Data arrive by value; functions and other objects stay there, and a
+`Handle` here stands for them: calls, attributes, operators and indexing are asked of the owner.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import wire
+from .explain import Ended
+
+PACKAGE = Path(__file__).resolve().parents[1]
+OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
+UNARY = ("neg", "pos", "abs", "invert", "getitem", "eq", "ne", "lt", "le", "gt", "ge")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """seconds: for one call or cell. megabytes: of memory. closed: folders whose files a submission may not open."""
+
+    seconds: float = 10.0
+    megabytes: int = 4096
+    closed: tuple[str, ...] = ()
+
+
+class RemoteError(Exception):
+    """An exception in the submission's process. names: of its classes; where: the line of the submission."""
+
+    def __init__(self, text: str, names: Sequence[str], where: str) -> None:
+        super().__init__(text)
+        self.names, self.where = list(names), where
+
+
+class Session:
+    """A submission's process. It is started when it is needed, and anew when it has died."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.flags: list[str] = []
+        self._process: subprocess.Popen | None = None
+        self._cells: list[tuple[str, str]] = []  # those that ran, to be run again after a death
+        self._folder: tempfile.TemporaryDirectory | None = None
+        self._lent: list[Callable] = []
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop()
+
+    def run(self, name: str, text: str) -> None:
+        """Run a cell there. Raises RemoteError with what it raised."""
+        process = self._alive()
+        try:
+            self.ask(process, what="run", name=name, text=text)
+        finally:
+            if self._process is process:  # one that kills the process is not run again
+                self._cells.append((name, text))
+
+    def get(self, names: Sequence[str]) -> dict:
+        """What the submission calls by these names, as far as it does: data, or handles."""
+        return self.ask(self._alive(), what="get", names=list(names))
+
+    def ask(self, process: subprocess.Popen, **message):
+        """Send a message to this process and wait for the answer, at most as long as the limits allow."""
+        if process is not self._process:
+            raise Ended("its process has ended in the check before")
+        watch = threading.Timer(self.limits.seconds, process.kill)
+        watch.start()
+        try:
+            sent = wire.send(process.stdin, message, self._lend)
+            while True:
+                answer, _ = wire.receive(process.stdout, lambda described: _handle(self, process, described))
+                if "callback" not in answer:
+                    break
+                wire.send(process.stdin, self._called(answer), self._lend)
+        except wire.Broken as broken:
+            late = not watch.is_alive()
+            self._stop()
+            raise _ended(late, self.limits.seconds, str(broken)) from None
+        finally:
+            watch.cancel()
+        return self._result(answer, sent)
+
+    def _result(self, answer: dict, sent: list[np.ndarray]):
+        """The value of an answer, or its exception; arrays that were changed there are changed here."""
+        try:
+            self.flags += [str(flag)[:200] for flag in answer["flags"] if flag not in self.flags][:20]
+            for i, new in answer["changed"]:
+                if sent[i].shape == np.shape(new) and sent[i].flags.writeable:
+                    sent[i][...] = new
+            if "error" in answer:
+                raise RemoteError(str(answer["text"]), [str(n) for n in answer["error"]], str(answer["where"]))
+            return answer["value"]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise Ended("what its process answered cannot be read") from error
+
+    def _called(self, message: dict) -> dict:
+        """Call a function of ours for the submission, which was given it as an argument."""
+        try:
+            return {"value": self._lent[message["callback"]](*message["args"], **message["kwargs"])}
+        except Exception as error:
+            known = next(c.__name__ for c in type(error).__mro__ if hasattr(builtins, c.__name__))
+            return {"error": known, "text": str(error)}
+
+    def _lend(self, value) -> dict:
+        if isinstance(value, Handle):
+            return {"object": object.__getattribute__(value, "_number")}
+        if not callable(value):
+            raise TypeError(f"a check hands in a {type(value).__name__}, which cannot be sent: arrays and numbers can")
+        self._lent.append(value)
+        return {"callback": len(self._lent) - 1}
+
+    # --- the process -------------------------------------------------------------------------------------------------
+
+    def _alive(self) -> subprocess.Popen:
+        """The process, started and with all earlier cells run if it is not there."""
+        if self._process is None:
+            self._start()
+            cells, self._cells = self._cells, []
+            for name, text in cells:
+                try:
+                    self.run(name, text)
+                except (RemoteError, Ended):
+                    pass  # it was told when it happened first
+        if self._process is None:
+            raise Ended("its process ends again and again")
+        return self._process
+
+    def _start(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "TEMP", "LANG")}
+        home = {name: self._folder.name for name in ("HOME", "USERPROFILE", "TMPDIR", "NUMBA_CACHE_DIR")}
+        steady = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
+        threads = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        closed = [str(PACKAGE), *map(str, self.limits.closed)]
+        self._process = subprocess.Popen(
+            [sys.executable, str(PACKAGE / "course" / "worker.py"), str(self.limits.megabytes), *closed],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=self._folder.name,
+            env={**kept, **home, **steady, **threads}, start_new_session=os.name == "posix",
+        )  # fmt: skip
+        self._lent = []
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        _kill_all(process)
+        process.wait()
+        for line in (process.stdin, process.stdout):
+            try:
+                line.close()
+            except OSError:
+                pass
+        self._folder.cleanup()
+
+
+def _kill_all(process: subprocess.Popen) -> None:
+    """The process and, where the system has groups of processes, those it has started."""
+    if os.name == "posix":
+        import signal
+
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+    process.kill()
+
+
+def _ended(late: bool, seconds: float, reason: str) -> Ended:
+    if late:
+        return Ended(f"it did not end within {seconds:g} seconds: an endless loop?")
+    return Ended(f"its process ended ({reason}): os._exit, a crash, or too much memory")
+
+
+class Handle:
+    """Stands for an object in the submission's process. Its class is named after that of the object."""
+
+    def __init__(self, session: Session, process: subprocess.Popen, number: int) -> None:
+        for name, value in {"_session": session, "_process": process, "_number": number}.items():
+            object.__setattr__(self, name, value)
+
+    def __call__(self, *args, **kwargs):
+        return _ask(self, what="call", f=self, args=list(args), kwargs=kwargs)
+
+    def __getattr__(self, name: str):
+        if name.startswith("__") and name not in ("__name__", "__doc__"):
+            raise AttributeError(name)
+        try:
+            return _ask(self, what="attribute", of=self, name=name)
+        except RemoteError as error:
+            if error.names[0] == "AttributeError":
+                raise AttributeError(str(error)) from None
+            raise
+
+    def __setattr__(self, name: str, value) -> None:
+        _ask(self, what="set", of=self, name=name, value=value)
+
+    __hash__ = object.__hash__
+
+
+def _ask(handle: Handle, **message):
+    session, process = (object.__getattribute__(handle, name) for name in ("_session", "_process"))
+    return session.ask(process, **message)
+
+
+def _operator(name: str, swapped: bool = False) -> Callable:
+    def method(self, *others):
+        return _ask(self, what="operator", name=name, args=[*others, self] if swapped else [self, *others])
+
+    return method
+
+
+for _name in (*OPERATORS, *UNARY):
+    setattr(Handle, f"__{_name}__", _operator(_name))
+for _name in OPERATORS:
+    setattr(Handle, f"__r{_name}__", _operator(_name, swapped=True))
+Handle.__len__ = _operator("length_hint")
+Handle.__iter__ = None  # it would end with an IndexError, which comes as a RemoteError
+Handle.__array_ufunc__ = None  # an array on the left leaves the operation to the handle
+
+
+def _handle(session: Session, process: subprocess.Popen, described: dict) -> Handle:
+    kind = "".join(c for c in str(described["kind"])[:40] if c.isalnum() or c in "_ ")
+    return type(kind, (Handle,), {})(session, process, int(described["object"]))
