@@ -248,8 +248,8 @@ for name, (forward, backward, inputs, tensor, _) in planted.items():
 # A function made of many operations has one more question: *which* of them is wrong? Below, the sign of one rule is
 # planted in the middle of a small network, beside a way around it. In the gradients of `x` and `w` right and wrong
 # contributions are added, and there is no pattern to see: the worst element is not minus the right one. So the check
-# follows the gradient through the graph and checks the rule of each operation by itself. The sentence about the sign
-# is what it found there, at the rule that the last line names, with the line of your code that called it.
+# follows the gradient through the graph and checks the rule of each operation by itself. "In the rule of" begins what
+# it found there, with the line of your code that called the operation.
 #
 # *Source:* `minidl/check/report.py`, `minidl/check/trace.py`. *Reference:* Zeller (2009), "Why Programs Fail", 2nd
 # edition, Morgan Kaufmann (on narrowing down where a failure comes from).
