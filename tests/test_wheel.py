@@ -31,3 +31,20 @@ def test_works_where_numba_cannot_be_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "numpy", done.stderr
+
+
+def test_assignments_ship_as_blanks_and_only_as_blanks(tmp_path, monkeypatch, capsys):
+    from pathlib import Path
+
+    import minidl
+    from minidl import cli
+
+    files = list((Path(minidl.__file__).parent / "course" / "blanks").glob("*.ipynb"))
+    assert [path.name[:2] for path in sorted(files)] == [f"A{k}" for k in range(1, 8)]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert "YOUR CODE HERE" in text and "BEGIN SOLUTION" not in text and "HIDDEN TESTS" not in text
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["course", "get", "A4"]) == 0
+    assert cli.main(["course", "check", "A4"]) == 1
+    assert "the visible checks of 0 of 100 marks pass" in capsys.readouterr().out

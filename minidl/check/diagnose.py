@@ -24,6 +24,7 @@ from .pattern_places import (
 )  # fmt: skip
 from .pattern_values import (
     absolute,
+    barely,
     constant_ratio,
     ignores_upstream,
     inexact,
@@ -41,11 +42,13 @@ from .report import Finding
 
 SHAPES = [transposed_shape, unsummed_shape, other_shape]
 PATTERNS = [
-    not_finite, zero, constant_ratio, ignores_upstream, one_element, one_sign, repeated, missing_term, one_row, swapped,
-    transposed, product, flipped, shifted, passes_upstream, one_slice, border, overlap, missing_factor, absolute,
-    summed, inexact, permuted, scattered,
+    not_finite, zero, barely, constant_ratio, ignores_upstream, one_element, one_sign, repeated, missing_term, one_row,
+    swapped, transposed, product, flipped, shifted, passes_upstream, one_slice, border, overlap, missing_factor,
+    absolute, summed, inexact, permuted, scattered,
 ]  # fmt: skip
-PARTIAL = [not_finite, zero, constant_ratio, ignores_upstream, one_sign, absolute, inexact]  # of a very large tensor
+PARTIAL = [  # of a very large tensor
+    not_finite, zero, barely, constant_ratio, ignores_upstream, one_sign, absolute, inexact,
+]  # fmt: skip
 VAGUE = {"value", "scattered", "zero", "inexact"}  # findings that a closer look may replace
 
 

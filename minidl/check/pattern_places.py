@@ -169,7 +169,9 @@ def border(e: Evidence) -> Finding | None:
         if e.wrong.ndim < len(axes):
             continue
         inside = tuple(slice(width, -width) if i - e.wrong.ndim in axes else slice(None) for i in range(e.wrong.ndim))
-        if e.wrong[inside].size and not e.wrong[inside].any():
+        edge = np.ones(e.wrong.shape, bool)
+        edge[inside] = False
+        if e.wrong[inside].size and not e.wrong[inside].any() and 2 * e.wrong[edge].sum() >= edge.sum():
             return Finding(
                 "border", f"only the border of axis {axes_text(axes)} is wrong, {width} wide; the inside is right",
                 "padding: windows that overhang the edge are dropped, counted twice, or cut at the wrong side",

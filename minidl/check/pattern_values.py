@@ -55,6 +55,8 @@ def constant_ratio(e: Evidence) -> Finding | None:
     key, times, cause = _name_ratio(abs(ratio), e.lengths)
     if abs(ratio - 1) < CLOSE or (key == "ratio" and np.count_nonzero(e.numeric) < 2):
         return None
+    if key == "ratio" and (forgotten := ignores_upstream(e)):  # of a single number only its value would be seen
+        return forgotten
     sign = "the sign is flipped and " if ratio < 0 else ""
     return Finding(key, f"{sign}every element is {times} times the right value", cause, "constant factors")
 
@@ -238,6 +240,11 @@ def summed(e: Evidence) -> Finding | None:
                     "summed although the argument was not broadcast along that axis", f"a sum or mean over axis {axis}",
                 )  # fmt: skip
     return None
+
+
+def barely(e: Evidence) -> Finding | None:
+    """So near that every pattern which compares up to CLOSE would seem to fit."""
+    return inexact(e) if np.abs(e.missing).max() <= 2 * CLOSE * np.abs(e.numeric).max() else None
 
 
 def inexact(e: Evidence) -> Finding | None:

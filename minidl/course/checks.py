@@ -115,15 +115,16 @@ class Checks:
         def run() -> Outcome:
             args = _fresh(inputs)
             got = f(*args)
-            found = explain.outputs(got, right, inputs, rtol) or explain.overwritten(inputs, args)
+            found = explain.outputs(got, right, inputs, rtol)
             if found is None:
-                return Outcome(name, self._hidden)
+                found = explain.overwritten(inputs, args)
+                return Outcome(name, self._hidden) if found is None else self._wrong(name, found.hinted(hints))
             for sentence, wrong in (mistakes or {}).items():
-                if not explain.outputs(got, wrong(*_fresh(inputs)), inputs, rtol):
-                    found = found.because(sentence)
+                if explain.agree(got, wrong(*_fresh(inputs)), rtol):
+                    return self._wrong(name, found.because(sentence))
             return self._wrong(name, found.hinted(hints))
 
-        self._run(name, run, edge)
+        self._run(name, run, edge, hints)
 
     def gradient(
         self, name: str, backward: Callable, wrt: str, reference: Callable, inputs: Mapping, *, rtol: float = 1e-6,
@@ -146,7 +147,7 @@ class Checks:
             found = explain.gradient(report, wrt)
             return Outcome(name, self._hidden) if found is None else self._wrong(name, found.hinted(hints))
 
-        self._run(name, run, edge)
+        self._run(name, run, edge, hints)
 
     def that(self, name: str, condition: Callable[[], object], otherwise: str, *, edge: bool = False) -> None:
         """Is condition() true? `otherwise` is the likely cause if it is not."""
@@ -173,7 +174,9 @@ class Checks:
 
         self._run(name, run, edge)
 
-    def _run(self, name: str, run: Callable[[], Outcome], edge: bool) -> None:
+    def _run(
+        self, name: str, run: Callable[[], Outcome], edge: bool, hints: Mapping[str, str] | None = None
+    ) -> None:
         if name in self._again:
             raise ValueError(f"{self.title}: two checks are called {name!r}")
         hidden = self._hidden
@@ -185,7 +188,7 @@ class Checks:
             except VacuousCheck:
                 raise
             except Exception as error:
-                outcome = self._wrong(name, explain.raised(error))
+                outcome = self._wrong(name, explain.raised(error).hinted(hints))
                 outcome.blank = "NotImplementedError" in explain.names_of(error)
             outcome.hidden, outcome.edge = hidden, edge
             return outcome
@@ -275,7 +278,7 @@ def _quiet():
 def _refuse_vacuous(where: str, expected, inputs: Mapping) -> None:
     """Would zeros, any constant, or an input handed back pass for every output that is asked for?"""
     outs = [np.asarray(e) for e in (expected if isinstance(expected, tuple) else (expected,))]
-    given = [np.asarray(v) for v in inputs.values()]
+    given = [v for v in inputs.values() if isinstance(v, np.ndarray)]
     for out in outs:
         constant = not out.size or not np.any(out) or (out.size > 1 and np.all(out == out.flat[0]))
         if not constant and not any(v.shape == out.shape and np.array_equal(v, out) for v in given):

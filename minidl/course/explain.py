@@ -21,7 +21,7 @@ class Ended(Exception):
     where = ""
 
 
-NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf")
+NUMBER = re.compile(r"(?<!\w)[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|\b(?:nan|inf)\b")
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,11 @@ class Wrong:
     look: str = ""
     key: str = ""
     of_hidden: Sequence[str] = field(default=())  # what may be said of a hidden check in place of `seen`
+    authors: bool = False  # is the cause a sentence of the check's author? Then it may hold numbers
 
     def because(self, sentence: str) -> Wrong:
         """The same, with another cause."""
-        return replace(self, cause=sentence, look="")
+        return replace(self, cause=sentence, look="", authors=True)
 
     def hinted(self, hints: Mapping[str, str] | None) -> Wrong:
         """The same, with the cause that the author of the check has for this finding."""
@@ -50,8 +51,9 @@ class Wrong:
 
     def brief(self) -> list[str]:
         """For a hidden check: numbers are blotted out, for they may tell its data."""
-        named = {"pattern": self.pattern, "likely cause": self.cause}
-        return [*self.of_hidden, *(f"{name}: {NUMBER.sub('#', text)}" for name, text in named.items() if text)]
+        cause = self.cause if self.authors else NUMBER.sub("#", self.cause)
+        named = {"pattern": NUMBER.sub("#", self.pattern), "likely cause": cause}
+        return [*self.of_hidden, *(f"{name}: {text}" for name, text in named.items() if text)]
 
 
 def outputs(got, right, inputs: Mapping, rtol: float) -> Wrong | None:
@@ -70,6 +72,20 @@ def outputs(got, right, inputs: Mapping, rtol: float) -> Wrong | None:
     return None
 
 
+def agree(got, wrong, rtol: float) -> bool:
+    """Is what a function returned the same as what a known mistake gives?"""
+    several = isinstance(wrong, tuple)
+    if several and (not isinstance(got, tuple | list) or len(got) != len(wrong)):
+        return False
+    for g, w in zip(got, wrong, strict=True) if several else [(got, wrong)]:
+        if not isinstance(g, np.ndarray | np.generic | int | float) or np.shape(g) != np.shape(w):
+            return False
+        g, w = np.asarray(g), np.asarray(w)
+        if not np.allclose(g, w, rtol=0, atol=rtol * np.abs(w).max(initial=0.0), equal_nan=True):
+            return False
+    return True
+
+
 def gradient(report: Report, wrt: str) -> Wrong | None:
     """What is wrong with one gradient; None if it is right."""
     for problem in report.problems:
@@ -84,11 +100,11 @@ def gradient(report: Report, wrt: str) -> Wrong | None:
 def of_result(result: Result, right: str) -> Wrong:
     """The numbers of a comparison, and its finding."""
     seen = []
-    if result.wrong:
+    if result.wrong and result.shape:
         seen.append(f"{result.name}, shape {result.shape}: {result.wrong} of {result.checked} elements are wrong")
     if result.analytic is not None:
-        where = "along a random direction" if result.index is None else f"at {list(result.index)}"
-        seen.append(f"worst {where}: yours {result.analytic:.8g}, {right} {result.numeric:.8g}")
+        place = "" if not result.shape else f"worst at {list(result.index)}: " if result.index else "along a random line: "
+        seen.append(f"{place}yours {result.analytic:.8g}, {right} {result.numeric:.8g}")
     return of_finding(result.finding, seen)
 
 

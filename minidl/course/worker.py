@@ -131,36 +131,39 @@ class Worker:
     def call_back(self, number: int, args: tuple, kwargs: dict):
         """A function of the grader's that was handed in as an argument."""
         self.wire.send(self.writer, {"callback": number, "args": list(args), "kwargs": kwargs}, self.lend)
-        answer, _ = self.wire.receive(self.reader, self.find)
+        while "what" in (answer := (arrived := self.wire.receive(self.reader, self.find))[0]):
+            self.answer(*arrived)  # it asks something in its turn before it answers
         if "error" in answer:
             raise getattr(builtins, answer["error"], RuntimeError)(answer["text"])
         return answer["value"]
 
     def serve(self) -> None:
-        while True:
-            try:
-                message, arrays = self.wire.receive(self.reader, self.find)
-            except self.wire.Broken:
-                return
-            before = [a.copy() for a in arrays]
-            try:
-                random.seed(0)
-                self.wire.np.random.seed(0)  # noqa: NPY002  a submission may use it; two gradings must agree
-                answer = {"value": self.do(**message)}
-            except self.wire.Broken:
-                return
-            except BaseException as error:  # SystemExit and KeyboardInterrupt are only the student's errors too
-                answer = failure(error)
-            answer["changed"] = [
-                [i, a] for i, (a, b) in enumerate(zip(arrays, before, strict=True)) if a.tobytes() != b.tobytes()
-            ]
-            answer["flags"] = list(self.flags)
-            try:
-                self.wire.send(self.writer, answer, self.lend)
-            except self.wire.Broken:
-                return
-            except BaseException as error:
-                self.wire.send(self.writer, {**failure(error), "changed": [], "flags": []}, self.lend)
+        try:
+            while True:
+                self.answer(*self.wire.receive(self.reader, self.find))
+        except self.wire.Broken:
+            return
+
+    def answer(self, message: dict, arrays: list) -> None:
+        """Do what a message asks, and send what came of it."""
+        before = [a.copy() for a in arrays]
+        try:
+            random.seed(0)
+            self.wire.np.random.seed(0)  # noqa: NPY002  a submission may use it; two gradings must agree
+            said = {"value": self.do(**message)}
+        except self.wire.Broken:
+            raise
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are only the student's errors too
+            said = failure(error)
+        pairs = enumerate(zip(arrays, before, strict=True))
+        said["changed"] = [[i, a] for i, (a, b) in pairs if a.tobytes() != b.tobytes()]
+        said["flags"] = list(self.flags)
+        try:
+            self.wire.send(self.writer, said, self.lend)
+        except self.wire.Broken:
+            raise
+        except BaseException as error:
+            self.wire.send(self.writer, {**failure(error), "changed": [], "flags": []}, self.lend)
 
     def do(self, what: str, **message):
         if what == "run":
