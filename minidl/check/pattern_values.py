@@ -103,8 +103,8 @@ def ignores_upstream(e: Evidence) -> Finding | None:
             "the local derivative is not multiplied by the upstream gradient (chain rule)",
             "where backward uses the gradient it is given",
         )  # fmt: skip
-    doubled = e.again([2 * u for u in e.upstream])
-    if doubled is not None and not same(doubled, 2 * e.analytic):
+    scaled = [(factor, e.again([factor * u for u in e.upstream])) for factor in (2, -1)]
+    if any(g is not None and not same(g, factor * e.analytic) for factor, g in scaled):
         return Finding(
             "not_linear", "not proportional to the upstream gradient",
             "the upstream gradient enters squared or through a condition, or something is kept, or drawn anew, from "

@@ -103,8 +103,8 @@ def of_result(result: Result, right: str) -> Wrong:
     if result.wrong and result.shape:
         seen.append(f"{result.name}, shape {result.shape}: {result.wrong} of {result.checked} elements are wrong")
     if result.analytic is not None:
-        place = "" if not result.shape else f"worst at {list(result.index)}: " if result.index else "along a random line: "
-        seen.append(f"{place}yours {result.analytic:.8g}, {right} {result.numeric:.8g}")
+        where = "along a random direction" if result.index is None else f"worst at {list(result.index)}"
+        seen.append(f"{where + ': ' if result.shape else ''}yours {result.analytic:.8g}, {right} {result.numeric:.8g}")
     return of_finding(result.finding, seen)
 
 
