@@ -76,6 +76,8 @@ def read(source: Path) -> dict:
 def _metadata(header: re.Match, number: int) -> dict:
     """Tags, and what nbgrader wants to know of a cell with a role."""
     tags, role = json.loads(header["tags"] or "[]"), header["role"]
+    if (role in ("solution", "test") and not header["id"]) or (role == "test" and not header["points"]):
+        raise ValueError(f"a {role} cell needs id=\"...\"{' and points=...' * (role == 'test')}: {header[0]!r}")
     if role == "show":
         return {"tags": [*tags, "show"]}
     if role:
@@ -138,7 +140,7 @@ if __name__ == "__main__":
                 built = execute(built, path.parent)
             stored = json_text(built)
             target(path).parent.mkdir(parents=True, exist_ok=True)
-            target(path).write_text(stored, encoding="utf-8")
+            target(path).write_text(stored, encoding="utf-8", newline="\n")
             if path in assignments():
-                BLANKS.joinpath(target(path).name).write_text(json_text(release(built)), encoding="utf-8")
+                BLANKS.joinpath(target(path).name).write_text(json_text(release(built)), encoding="utf-8", newline="\n")
             print(f"{name}: {len(built['cells'])} cells, {time.perf_counter() - start:.0f} s, {len(stored) // 1000} kB")

@@ -1,9 +1,15 @@
 """A small assignment for the tests of the course: two exercises, visible and hidden checks, an object, a callback."""
 
 import importlib.util
+import os
 from pathlib import Path
 
+import pytest
+
 from minidl.course import notebook as nb
+
+IN_CI = bool(os.environ.get("MINIDL_TEST_PROGRAMS"))
+programs = pytest.mark.skipif(not IN_CI, reason="whole programs are tested in CI")
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 _spec = importlib.util.spec_from_file_location("build", FOLDER / "build.py")
@@ -110,3 +116,11 @@ def said(result: dict) -> str:
     """Everything that a student or an instructor reads."""
     texts = [cell["text"] for cell in result["cells"]]
     return "\n".join([*texts, *result["notes"], *result["errors"], *result["flags"]])
+
+
+def cases(of: dict, *always: str) -> list:
+    """Parameters of a test: those named run always, the others in CI."""
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else [case]), id=name, marks=[] if name in always else programs)
+        for name, case in of.items()
+    ]

@@ -42,12 +42,12 @@ from .report import Finding
 
 SHAPES = [transposed_shape, unsummed_shape, other_shape]
 PATTERNS = [
-    not_finite, zero, barely, constant_ratio, ignores_upstream, one_element, one_sign, repeated, missing_term, one_row,
-    swapped, transposed, product, flipped, shifted, passes_upstream, one_slice, border, overlap, missing_factor,
-    absolute, summed, inexact, permuted, scattered,
+    not_finite, zero, barely, constant_ratio, absolute, ignores_upstream, one_element, one_sign, repeated, missing_term,
+    one_row, swapped, transposed, product, flipped, shifted, passes_upstream, one_slice, border, overlap,
+    missing_factor, summed, inexact, permuted, scattered,
 ]  # fmt: skip
 PARTIAL = [  # of a very large tensor
-    not_finite, zero, barely, constant_ratio, ignores_upstream, one_sign, absolute, inexact,
+    not_finite, zero, barely, constant_ratio, absolute, ignores_upstream, one_sign, inexact,
 ]  # fmt: skip
 VAGUE = {"value", "scattered", "zero", "inexact"}  # findings that a closer look may replace
 

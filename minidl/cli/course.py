@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from ..course import notebook as nb
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command(name, help, function).add_argument("assignment", help="such as A6")
     new = command("grade", "grade a folder with one entry for each student: a zip, a notebook or a folder", _grade)
     new.add_argument("submissions", metavar="SUBMISSIONS")
-    new.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many are graded at a time")
+    jobs = max(1, (os.cpu_count() or 1) // 2)
+    new.add_argument("--jobs", type=int, default=jobs, help="how many are graded at a time")
     new.add_argument("--seconds", type=float, default=Limits.seconds, help="the longest that one call may take")
     new.add_argument("--memory", type=int, default=Limits.megabytes, help="megabytes of one submission")
     for name in ("check", "submit"):
@@ -53,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is asked."""
+    """Do what is asked. A name that the terminal cannot write must not end a run."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
     return args.function(args)
 
 

@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import sys
+import time
 
 from . import notebook as nb
 from .checks import CheckFailed, Checks, VacuousCheck
@@ -20,6 +21,8 @@ from .merge import merge
 from .release import HIDDEN, release
 from .remote import Limits, RemoteError, Session
 from .suspects import suspects
+
+PATIENCE = 6  # a graded cell may take this many times as long as one call
 
 
 def examine(source: dict, submission: dict, limits: Limits | None = None) -> dict:
@@ -33,29 +36,37 @@ def examine(source: dict, submission: dict, limits: Limits | None = None) -> dic
     """
     limits, handed_out = limits or Limits(), release(source)
     cells, notes = merge(source, submission)
-    result = {"cells": [], "notes": notes, "flags": suspects(cells), "errors": []}
-    open_cells, errors, flags = _pass(handed_out, submission, limits)
-    result["errors"] = errors
+    graded, errors, flags = _pass(handed_out, submission, limits)
     if _has_hidden(source):
         marked, _, more = _pass(source, submission, limits)
-        flags += more
-        for cell, shown in zip(marked, open_cells, strict=True):
+        for cell, shown in zip(marked, graded, strict=True):
             if shown["earned"] < shown["points"]:
                 cell["text"] = shown["text"]
-        open_cells = marked
-    for flag in flags:
-        if not any(known.startswith(flag) for known in result["flags"]):
-            result["flags"].append(flag)
-    return {**result, "cells": open_cells}
+        graded, flags = marked, flags + more
+    read = suspects(cells)
+    tried = [flag for flag in dict.fromkeys(flags) if not any(known.startswith(flag) for known in read)]
+    return {"cells": graded, "notes": notes, "flags": read + tried, "errors": errors}
+
+
+def nothing(cell: dict, why: str = "") -> dict:
+    """A graded cell that earns nothing."""
+    name = nb.identity(cell)
+    text = f"{name}: {why}" if why else ""
+    return {"id": name, "title": name, "points": nb.points(cell), "earned": 0, "visible": [0, 0], "hidden": [0, 0],
+            "text": text}  # fmt: skip
 
 
 def _pass(source: dict, submission: dict, limits: Limits) -> tuple[list[dict], list[str], list[str]]:
     """(graded cells, errors of other cells, flags)."""
     names, modules, secret, graded, errors = _defined(source), _modules(source), _has_hidden(source), {}, []
+    left = PATIENCE * limits.seconds  # for all cells of the student's own; what comes after that is not run
     with Session(limits) as session:
         for cell in merge(source, submission)[0]:
-            name = nb.identity(cell)
-            if nb.role(cell) == "test":
+            name, kind, start = nb.identity(cell), nb.role(cell), time.monotonic()
+            session.allow({"test": PATIENCE * limits.seconds, "extra": left}.get(kind, limits.seconds))
+            if kind == "extra" and left <= 0:
+                continue
+            if kind == "test":
                 graded[name] = _graded(cell, names, modules, session, secret)
                 continue
             try:
@@ -65,36 +76,39 @@ def _pass(source: dict, submission: dict, limits: Limits) -> tuple[list[dict], l
             except RemoteError as error:
                 text = f": {error}" if str(error) else ""
                 errors.append(f"{error.where or 'cell ' + name}: {error.names[0]}{text}"[:500])
-        return [graded[nb.identity(cell)] for cell in nb.cells(source, "test")], errors, session.flags
+            if kind == "extra":
+                left -= time.monotonic() - start
+        return [graded[nb.identity(cell)] for cell in nb.cells(source, "test")], errors[:20], session.flags
 
 
 def _graded(cell: dict, names: set[str], modules: str, session: Session, secret: bool) -> dict:
     """Run a test cell, and say what it found."""
-    points, text = nb.points(cell), nb.source(cell)
-    out = {"id": nb.identity(cell), "title": nb.identity(cell), "points": points, "earned": 0, "visible": [0, 0],
-           "hidden": [0, 0], "text": ""}  # fmt: skip
+    text = nb.source(cell)
     space: dict = {"__name__": "__main__", "__builtins__": builtins}
     exec(modules, space)
     wanted = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)} & names
-    problem, earned = "", 0
+    problem, passed = "", False
     try:
         space.update(session.get(sorted(wanted)))
         with contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(text, f"<{out['id']}>", "exec"), space)
-        earned = points
+            exec(compile(text, f"<{nb.identity(cell)}>", "exec", dont_inherit=True), space)
+        passed = True
     except CheckFailed:
         pass
-    except (Ended, RemoteError) as error:
-        problem = str(error) if isinstance(error, Ended) else "what the cell needs cannot be had"
+    except Ended as error:
+        problem = str(error)
     except VacuousCheck:
         problem = "it could not be checked: something that was given has been changed"
     except Exception as error:
         problem = f"it could not be checked ({type(error).__name__}): what was asked for is something else altogether"
     t = space.get("t")
     if not isinstance(t, Checks) or problem:
-        return {**out, "text": f"{t.title if isinstance(t, Checks) else out['id']}: {problem or 'no checks'}"}
-    counts = {"visible": list(t.counts(hidden=False)), "hidden": list(t.counts(hidden=True))}
-    return {**out, "title": t.title, "earned": earned, **counts, "text": "\n".join(t.lines(secret))}
+        return nothing(cell, problem or "no checks")
+    earned = nb.points(cell) if passed else 0
+    return {
+        **nothing(cell), "title": t.title, "earned": earned, "text": "\n".join(t.lines(secret)),
+        "visible": list(t.counts(hidden=False)), "hidden": list(t.counts(hidden=True)),
+    }  # fmt: skip
 
 
 def _has_hidden(source: dict) -> bool:
@@ -124,10 +138,13 @@ def _modules(source: dict) -> str:
 
 
 def main() -> None:
-    """Reads {"source", "submission", "limits"} from standard input and prints the marks."""
+    """Reads {"source", "submission", "limits", "key"} from standard input and prints the marks, with the key.
+
+    The key is not known to the submission's process: what that may write to this process's output is told apart.
+    """
     task = json.load(sys.stdin)
     limits = Limits(**{**task["limits"], "closed": tuple(task["limits"]["closed"])})
-    json.dump(examine(task["source"], task["submission"], limits), sys.stdout)
+    json.dump({**examine(task["source"], task["submission"], limits), "key": task["key"]}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ class Wrong:
     def brief(self) -> list[str]:
         """For a hidden check: numbers are blotted out, for they may tell its data."""
         cause = self.cause if self.authors else NUMBER.sub("#", self.cause)
-        named = {"pattern": NUMBER.sub("#", self.pattern), "likely cause": cause}
+        pattern = "this is no array" if self.key == "not_array" else NUMBER.sub("#", self.pattern)
+        named = {"pattern": pattern, "likely cause": cause}
         return [*self.of_hidden, *(f"{name}: {text}" for name, text in named.items() if text)]
 
 
@@ -90,8 +91,6 @@ def gradient(report: Report, wrt: str) -> Wrong | None:
     """What is wrong with one gradient; None if it is right."""
     for problem in report.problems:
         if problem.key != "vacuous":
-            if report.error is not None:
-                return raised(report.error)
             return of_finding(problem, [])
     result = report[wrt] if report.results else None
     return of_result(result, "by differences") if result is not None and result.verdict == "wrong" else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 
+from .submissions import printable
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; } td, th { padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; }
@@ -27,7 +29,7 @@ def text(result: dict) -> str:
             lines += ["", *cell["text"].splitlines()]
     for what in ("errors", "notes", "flags"):
         lines += [""] * bool(result[what]) + [f"{TITLES[what]}: {line}" for line in result[what]]
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 TITLES = {"errors": "error in a cell", "notes": "note", "flags": "not allowed"}
@@ -63,4 +65,4 @@ def _passes(cell: dict) -> str:
 
 
 def _safe(value: str) -> str:
-    return html.escape("".join(c if c.isprintable() or c in "\n\t" else "?" for c in value))
+    return html.escape(printable(value))

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import zlib
@@ -16,9 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from . import notebook as nb
+from .examine import PATIENCE, nothing
 from .feedback import marks, page
 from .remote import Limits
-from .submissions import Submission, collect
+from .submissions import Submission, collect, printable
 
 
 def grade(
@@ -28,8 +30,8 @@ def grade(
     """Grade every submission in `folder`; write the table `out` and the folder of pages beside it.
 
     sources: the instructor's notebook of each assignment. jobs: how many are graded at the same time. say: told about
-    each one that is done. Returns the rows. Grading again gives the same bytes.
-    Raises ValueError if `folder` is none or `out` is there already.
+    each one that is done. Returns the rows. Grading again gives the same bytes, as long as nothing is near its time
+    limit. Raises ValueError if `folder` is none, if `out` is there already, or if a reference does not earn all marks.
     """
     out = Path(out)
     pages = out.with_name(f"{out.stem}_feedback")
@@ -39,22 +41,22 @@ def grade(
     notebooks = {name: nb.load(path) for name, path in sources.items()}
     closed = (str(Path(folder).resolve()), *{str(_course(Path(path).resolve())) for path in sources.values()})
     limits = Limits(**{**asdict(limits or Limits()), "closed": closed})
+    submissions = collect(folder, notebooks)
+    for name in sorted({s.assignment for s in submissions} - {""}):
+        _prove(name, notebooks[name], limits)
+    pages.mkdir(parents=True)
 
     def one(submission: Submission) -> dict:
         result = _examined(submission, notebooks, limits)
         row = _row(submission, result)
+        title = nb.title(notebooks[row["assignment"]]) if row["assignment"] else "No assignment was found"
+        name = _file_name(f"{row['student']}-{row['assignment']}".rstrip("-"))
+        (pages / name).write_text(page(row["student"], title, result), encoding="utf-8", newline="\n")
         say(f"{row['student']} {row['assignment'] or '-'}: {row['marks']} of {row['of']}")
-        return {"row": row, "result": result}
+        return row
 
     with ThreadPoolExecutor(jobs) as pool:
-        done = list(pool.map(one, collect(folder, notebooks)))
-    rows = [each["row"] for each in done]
-    pages.mkdir(parents=True)
-    for each in done:
-        row = each["row"]
-        name = _file_name(f"{row['student']}-{row['assignment']}".rstrip("-"))
-        title = nb.title(notebooks[row["assignment"]]) if row["assignment"] else "No assignment was found"
-        (pages / name).write_text(page(row["student"], title, each["result"]), encoding="utf-8", newline="\n")
+        rows = list(pool.map(one, submissions))
     beside = out.with_name(out.name + ".part")
     beside.write_text(table(rows, notebooks), encoding="utf-8", newline="\n")
     beside.replace(out)
@@ -66,27 +68,35 @@ def _course(path: Path) -> Path:
     return path.parents[2] if path.parents[1].name == "source" else path.parent
 
 
+def _prove(name: str, source: dict, limits: Limits) -> None:
+    """Does the reference earn all marks, here and now? Else nobody's marks mean anything."""
+    earned, of = marks(result := _examined(Submission("the reference", name, source), {name: source}, limits))
+    if earned < of:
+        why = "\n".join([*result["notes"], *result["errors"], *(c["text"] for c in result["cells"] if not c["earned"])])
+        raise ValueError(f"the reference of {name} earns {earned} of {of} marks here, so nothing was graded:\n{why}")
+
+
 def _examined(submission: Submission, notebooks: dict[str, dict], limits: Limits) -> dict:
     """The marks, made in a process of its own; what the process does not survive is told in the notes."""
-    if submission.notebook is None:
-        return {"cells": [], "notes": submission.notes, "flags": [], "errors": []}
-    source = notebooks[submission.assignment]
-    count = len(list(nb.cells(source, "test"))) + len(submission.notebook["cells"])
-    task = {"source": source, "submission": submission.notebook, "limits": asdict(limits)}
-    try:
-        process = subprocess.run(
-            [sys.executable, "-m", "minidl.course.examine"], input=json.dumps(task), capture_output=True, text=True,
-            timeout=30 + 2 * limits.seconds * count, check=True, encoding="utf-8",
-            env={**os.environ, "MINIDL_KERNELS": "numpy", "PYTHONIOENCODING": "utf-8"},
-        )  # fmt: skip
-        result = json.loads(process.stdout)
-    except (subprocess.SubprocessError, ValueError) as error:
-        note = f"the grading itself was ended ({type(error).__name__}): look at this submission by hand"
-        cells = [{"id": nb.identity(c), "title": nb.identity(c), "points": nb.points(c), "earned": 0, "visible": [0, 0],
-                  "hidden": [0, 0], "text": ""} for c in nb.cells(source, "test")]  # fmt: skip
-        result = {"cells": cells, "notes": [note], "flags": [], "errors": []}
-    result["notes"] = submission.notes + result["notes"]
-    return result
+    result: dict = {"cells": [], "notes": [], "flags": [], "errors": []}
+    if submission.notebook is not None:
+        source, key = notebooks[submission.assignment], secrets.token_hex(16)
+        task = {"source": source, "submission": submission.notebook, "limits": asdict(limits), "key": key}
+        count = len(list(nb.cells(source, "given", "solution", "test"))) + 1
+        try:
+            process = subprocess.run(
+                [sys.executable, "-m", "minidl.course.examine"], input=json.dumps(task), capture_output=True, text=True,
+                timeout=60 + 2 * PATIENCE * limits.seconds * count, check=True, encoding="utf-8",
+                env={**os.environ, "MINIDL_KERNELS": "numpy", "PYTHONIOENCODING": "utf-8"},
+            )  # fmt: skip
+            result = json.loads(process.stdout)
+            if result.pop("key", "") != key:
+                raise ValueError("the answer was not written by the grader")
+        except Exception as error:  # whatever one submission does, the others are graded
+            note = f"the grading itself was ended ({type(error).__name__}): look at this submission by hand"
+            result = {"cells": [nothing(cell) for cell in nb.cells(source, "test")], "notes": [note], "flags": [],
+                      "errors": []}  # fmt: skip
+    return {**result, "notes": submission.notes + result["notes"]}
 
 
 def _row(submission: Submission, result: dict) -> dict:
@@ -114,11 +124,12 @@ def table(rows: list[dict], notebooks: dict[str, dict]) -> str:
 
 def _no_formula(value):
     """A spreadsheet would compute a text that begins like this."""
-    text = str(value).replace("\r", " ").replace("\n", " ")
+    text = printable(str(value)).replace("\n", " ")
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
 def _file_name(student: str) -> str:
-    """A file name for any student's name; two names never share one."""
-    plain = re.sub(r"[^\w.-]", "_", student, flags=re.ASCII).lstrip(".")[:80]
-    return f"{plain}.html" if plain == student else f"{plain}-{zlib.crc32(student.encode(errors='replace')):08x}.html"
+    """A file name for any student's name; two names never share one, on systems that ignore capitals either."""
+    plain = re.sub(r"[^a-z0-9_.-]", "_", student.lower()).lstrip(".")[:80]
+    own = re.fullmatch(r"[a-z0-9_-][a-z0-9_.-]*-A\d+", student)
+    return f"{student}.html" if own else f"{plain}-{zlib.crc32(student.encode()):08x}.html"

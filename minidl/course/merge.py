@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections import Counter
 
 from . import notebook as nb
@@ -11,42 +13,68 @@ from .release import release
 def merge(source: dict, submission: dict) -> tuple[list[dict], list[str]]:
     """(code cells in the order in which they are run, notes about what was put right).
 
-    Solution cells and cells of the student's own are taken from the submission, in its order; given cells and tests
-    from the source, with their marks. A cell that was deleted comes back behind the one that stood before it.
+    The order is that of the source. Answers come from the submission; given cells and tests from the source, with their
+    marks, whatever became of them in the submission. A cell of the student's own, or a further copy of an answer, runs
+    behind the known cell that it stands behind. An answer that was deleted is not replaced by its blank: the code may
+    stand elsewhere.
     """
-    own = [cell for cell in source["cells"] if nb.role(cell) in ("given", "solution", "test")]
-    known = {nb.identity(cell): cell for cell in own}
-    blank = {nb.identity(cell): nb.source(cell) for cell in release(source)["cells"]}
-    merged: list[dict] = []
-    notes: list[str] = []
-    count: Counter[str] = Counter()
-    for cell in submission["cells"]:
+    known = {nb.identity(cell): cell for cell in nb.cells(source, "given", "solution", "test")}
+    handed_out = {nb.identity(cell): nb.source(cell).split() for cell in release(source)["cells"]}
+    answers: dict[str, dict] = {}
+    behind: dict[str, list[dict]] = {name: [] for name in ("", *known)}
+    seen, changed, last = Counter(), set(), ""
+    for number, cell in enumerate(submission["cells"], 1):
         name, kind = nb.identity(cell), nb.role(cell)
         original = known.get(name)
-        if cell["cell_type"] != "code" or kind == "show" or (original is None and kind in ("test", "given")):
+        if cell["cell_type"] != "code":
             continue
-        if original is None or nb.role(original) == "solution":
-            merged.append(_answer(cell, original, name or f"extra {len(merged)}"))
-        elif not count[name]:
-            merged.append(original)
-            if nb.source(cell).split() not in (blank[name].split(), nb.source(original).split()):
-                notes.append(f"the {nb.role(original)} cell '{name}' was changed: restored")
-        count[name] += 1
-        if original is not None and count[name] > 1:
-            notes.append(f"the cell '{name}' is there {count[name]} times")
-    for before, cell in zip([None, *own], own, strict=False):
-        name = nb.identity(cell)
-        if not count[name]:
-            notes.append(f"the {nb.role(cell)} cell '{name}' was deleted: restored")
-            at = max((i for i, c in enumerate(merged) if before and nb.identity(c) == nb.identity(before)), default=-1)
-            merged.insert(at + 1, {**cell, "source": blank[name]} if nb.role(cell) == "solution" else cell)
-    return merged, notes
+        if original is None:
+            if kind in ("solution", "extra"):
+                behind[last].append(_student(cell, f"extra {number}", answer=False))
+            continue
+        seen[name] += 1
+        if nb.role(original) != "solution":
+            if nb.source(cell).split() not in (handed_out[name], nb.source(original).split()):
+                changed.add(name)
+        elif name in answers:
+            behind[last].append(_student(cell, name, answer=True))
+        else:
+            answers[name] = _student(cell, name, answer=True)
+        last = name
+    cells, notes = list(behind[""]), []
+    for name, original in known.items():
+        kind = nb.role(original)
+        cells += [answers[name]] if name in answers else [original] if kind != "solution" else []
+        cells += behind[name]
+        if not seen[name]:
+            put_right = "its code is looked for in the other cells" if kind == "solution" else "restored"
+            notes.append(f"the {kind} cell '{name}' was deleted, or has lost its name: {put_right}")
+        elif seen[name] > 1:
+            notes.append(f"the cell '{name}' is there {seen[name]} times")
+        if name in changed:
+            notes.append(f"the {kind} cell '{name}' was changed: restored")
+    if not seen:
+        notes = ["no cell has a name any more (a program dropped the metadata): compare marks and code by hand"]
+    return cells, notes
 
 
-def _answer(cell: dict, original: dict | None, name: str) -> dict:
+def _student(cell: dict, name: str, answer: bool) -> dict:
     """A cell of the student's: its text, and no marks or roles that it may claim."""
-    grading = {"grade_id": name, "solution": original is not None, "grade": False, "locked": False}
-    return {"cell_type": "code", "metadata": {"nbgrader": grading}, "source": nb.source(cell)}
+    grading = {"grade_id": name, "solution": answer, "grade": False, "locked": False}
+    return {"cell_type": "code", "metadata": {"nbgrader": grading}, "source": _plain(nb.source(cell))}
+
+
+def _plain(text: str) -> str:
+    """What only a notebook understands, %magic and !command, does nothing here."""
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        if re.match(r"\s*%%\w", text):
+            text = text.partition("\n")[2]
+        return re.sub(r"^([ \t]*)[%!][\w%!].*$", r"\1pass", text, flags=re.MULTILINE)
+    except (ValueError, RecursionError, MemoryError):
+        pass  # it is told when it runs
+    return text
 
 
 def blanks_left(blank: dict, submission: dict) -> list[str]:

@@ -66,6 +66,8 @@ def _protection(kind: str) -> dict:
 def sources(folder: str | Path) -> dict[str, Path]:
     """The instructor's notebooks in nbgrader's layout, FOLDER/A6/*.ipynb, by assignment."""
     found: dict[str, Path] = {}
-    for path in sorted(Path(folder).glob("*/*.ipynb")):
+    for path in sorted(Path(folder).glob("[!.]*/[!.]*.ipynb")):
+        if path.parent.name in found:
+            raise ValueError(f"{path.parent} holds more than one notebook: an assignment is one")
         found[path.parent.name] = path
     return found

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import builtins
 import os
+import site
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +22,18 @@ import numpy as np
 
 from . import wire
 from .explain import Ended
+from .worker import FLAGS
 
 PACKAGE = Path(__file__).resolve().parents[1]
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
-UNARY = ("neg", "pos", "abs", "invert", "getitem", "eq", "ne", "lt", "le", "gt", "ge")
+OTHERS = ("neg", "pos", "abs", "invert", "getitem", "len")  # no comparisons: a verdict is not asked of the accused
+STARTING = 60.0  # seconds: until Python and NumPy are there, which is not the student's time
+KEPT = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TEMP", "LANG")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """seconds: for one call or cell. megabytes: of memory. closed: folders whose files a submission may not open."""
+    """seconds: for one call or cell. megabytes: of memory. closed: folders whose files it should not open."""
 
     seconds: float = 10.0
     megabytes: int = 4096
@@ -50,9 +55,10 @@ class Session:
         self.limits = limits
         self.flags: list[str] = []
         self._process: subprocess.Popen | None = None
-        self._cells: list[tuple[str, str]] = []  # those that ran, to be run again after a death
+        self._cells: list[tuple[str, str, float]] = []  # those that ran, with their seconds: run again after a death
         self._folder: tempfile.TemporaryDirectory | None = None
-        self._lent: list[Callable] = []
+        self._lent: dict[int, Callable] = {}
+        self._until, self._count = 0.0, 0
 
     def __enter__(self) -> Session:
         return self
@@ -60,14 +66,19 @@ class Session:
     def __exit__(self, *_) -> None:
         self._stop()
 
+    def allow(self, seconds: float) -> None:
+        """From now on all calls together may take this long, and what was lent so far is no longer ours to call."""
+        self._until = time.monotonic() + seconds
+        self._lent = {}
+
     def run(self, name: str, text: str) -> None:
         """Run a cell there. Raises RemoteError with what it raised."""
-        process = self._alive()
+        process, start = self._alive(), time.monotonic()
         try:
             self.ask(process, what="run", name=name, text=text)
         finally:
             if self._process is process:  # one that kills the process is not run again
-                self._cells.append((name, text))
+                self._cells.append((name, text, time.monotonic() - start))
 
     def get(self, names: Sequence[str]) -> dict:
         """What the submission calls by these names, as far as it does: data, or handles."""
@@ -77,7 +88,11 @@ class Session:
         """Send a message to this process and wait for the answer, at most as long as the limits allow."""
         if process is not self._process:
             raise Ended("its process has ended in the check before")
-        watch = threading.Timer(self.limits.seconds, process.kill)
+        return self._exchange(process, message, max(0.01, min(self.limits.seconds, self._until - time.monotonic())))
+
+    def _exchange(self, process: subprocess.Popen, message: dict, seconds: float):
+        late = threading.Event()
+        watch = threading.Timer(seconds, lambda: (late.set(), _kill_all(process)))
         watch.start()
         try:
             sent = wire.send(process.stdin, message, self._lend)
@@ -85,11 +100,10 @@ class Session:
                 answer, _ = wire.receive(process.stdout, lambda described: _handle(self, process, described))
                 if "callback" not in answer:
                     break
-                wire.send(process.stdin, self._called(answer), self._lend)
+                self._call_back(process, answer)
         except wire.Broken as broken:
-            late = not watch.is_alive()
             self._stop()
-            raise _ended(late, self.limits.seconds, str(broken)) from None
+            raise _ended(late.is_set(), self.limits.seconds, str(broken)) from None
         finally:
             watch.cancel()
         return self._result(answer, sent)
@@ -97,31 +111,38 @@ class Session:
     def _result(self, answer: dict, sent: list[np.ndarray]):
         """The value of an answer, or its exception; arrays that were changed there are changed here."""
         try:
-            self.flags += [str(flag)[:200] for flag in answer["flags"] if flag not in self.flags][:20]
+            self.flags += [flag for flag in answer["flags"] if flag in FLAGS and flag not in self.flags]
             for i, new in answer["changed"]:
-                if sent[i].shape == np.shape(new) and sent[i].flags.writeable:
+                if i >= 0 and sent[i].shape == np.shape(new) and sent[i].flags.writeable:
                     sent[i][...] = new
             if "error" in answer:
-                raise RemoteError(str(answer["text"]), [str(n) for n in answer["error"]], str(answer["where"]))
+                names = [str(name)[:100] for name in answer["error"][:20]]
+                raise RemoteError(str(answer["text"])[:1000], names, str(answer["where"])[:300])
             return answer["value"]
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Ended("what its process answered cannot be read") from error
 
-    def _called(self, message: dict) -> dict:
+    def _call_back(self, process: subprocess.Popen, message: dict) -> None:
         """Call a function of ours for the submission, which was given it as an argument."""
         try:
-            return {"value": self._lent[message["callback"]](*message["args"], **message["kwargs"])}
+            if message["callback"] not in self._lent:
+                raise RuntimeError("the check that handed in this function is over")
+            value = self._lent[message["callback"]](*message["args"], **message["kwargs"])
+            wire.send(process.stdin, {"value": value}, self._lend)
+        except (wire.Broken, Ended):
+            raise
         except Exception as error:
             known = next(c.__name__ for c in type(error).__mro__ if hasattr(builtins, c.__name__))
-            return {"error": known, "text": str(error)}
+            wire.send(process.stdin, {"error": known, "text": str(error)}, self._lend)
 
     def _lend(self, value) -> dict:
         if isinstance(value, Handle):
             return {"object": object.__getattribute__(value, "_number")}
         if not callable(value):
             raise TypeError(f"a check hands in a {type(value).__name__}, which cannot be sent: arrays and numbers can")
-        self._lent.append(value)
-        return {"callback": len(self._lent) - 1}
+        self._count += 1  # numbers are not used again: a function kept from another check is not mistaken for this
+        self._lent[self._count] = value
+        return {"callback": self._count}
 
     # --- the process -------------------------------------------------------------------------------------------------
 
@@ -129,29 +150,34 @@ class Session:
         """The process, started and with all earlier cells run if it is not there."""
         if self._process is None:
             self._start()
+            left = self._until - time.monotonic()
             cells, self._cells = self._cells, []
-            for name, text in cells:
+            self._until = time.monotonic() + 2 * sum(took for *_, took in cells) + self.limits.seconds
+            for name, text, _ in cells:
                 try:
                     self.run(name, text)
                 except (RemoteError, Ended):
                     pass  # it was told when it happened first
+            self._until = time.monotonic() + left
         if self._process is None:
             raise Ended("its process ends again and again")
         return self._process
 
     def _start(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="submission-", ignore_cleanup_errors=True)
-        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "TEMP", "LANG")}
-        home = {name: self._folder.name for name in ("HOME", "USERPROFILE", "TMPDIR", "NUMBA_CACHE_DIR")}
+        kept = {k: v for k, v in os.environ.items() if k in KEPT}
+        folder = os.path.realpath(self._folder.name)
+        home = {name: folder for name in ("HOME", "USERPROFILE", "TMPDIR", "NUMBA_CACHE_DIR")}
         steady = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
         threads = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        closed = [str(PACKAGE), *map(str, self.limits.closed)]
+        closed = os.pathsep.join([str(PACKAGE), *map(str, self.limits.closed)])
         self._process = subprocess.Popen(
-            [sys.executable, str(PACKAGE / "course" / "worker.py"), str(self.limits.megabytes), *closed],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=self._folder.name,
-            env={**kept, **home, **steady, **threads}, start_new_session=os.name == "posix",
+            [sys.executable, str(PACKAGE / "course" / "worker.py"), str(self.limits.megabytes)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder,
+            env={**kept, **home, **steady, **threads, "PYTHONUSERBASE": site.getuserbase(), "MINIDL_CLOSED": closed},
+            start_new_session=os.name == "posix",
         )  # fmt: skip
-        self._lent = []
+        self._exchange(self._process, {"what": "get", "names": []}, STARTING)
 
     def _stop(self) -> None:
         process, self._process = self._process, None
@@ -208,8 +234,6 @@ class Handle:
     def __setattr__(self, name: str, value) -> None:
         _ask(self, what="set", of=self, name=name, value=value)
 
-    __hash__ = object.__hash__
-
 
 def _ask(handle: Handle, **message):
     session, process = (object.__getattribute__(handle, name) for name in ("_session", "_process"))
@@ -223,15 +247,16 @@ def _operator(name: str, swapped: bool = False) -> Callable:
     return method
 
 
-for _name in (*OPERATORS, *UNARY):
+for _name in (*OPERATORS, *OTHERS):
     setattr(Handle, f"__{_name}__", _operator(_name))
 for _name in OPERATORS:
     setattr(Handle, f"__r{_name}__", _operator(_name, swapped=True))
-Handle.__len__ = _operator("length_hint")
+Handle.__bool__ = lambda self: True
 Handle.__iter__ = None  # it would end with an IndexError, which comes as a RemoteError
 Handle.__array_ufunc__ = None  # an array on the left leaves the operation to the handle
 
 
 def _handle(session: Session, process: subprocess.Popen, described: dict) -> Handle:
-    kind = "".join(c for c in str(described["kind"])[:40] if c.isalnum() or c in "_ ")
+    kind = str(described["kind"])  # a name of the submission's own choice could carry data
+    kind = kind if hasattr(builtins, kind) or kind in ("function", "ndarray", "generator") else "object"
     return type(kind, (Handle,), {})(session, process, int(described["object"]))

@@ -6,9 +6,12 @@ import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from . import notebook as nb
+
+MOST = 20  # notebooks that are looked at for one student, and folders inside each other
 
 
 @dataclass
@@ -33,17 +36,21 @@ def collect(folder: str | Path, sources: dict[str, dict]) -> list[Submission]:
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX")))
     found: dict[tuple[str, str], Submission] = {}
     for entry in entries:
-        student = "".join(c if c.isprintable() else "?" for c in (entry.name if entry.is_dir() else entry.stem))
-        for one in _of_student(student, entry, sources):
+        student = printable(entry.name if entry.is_dir() else entry.stem)
+        try:
+            handed_in = list(_of_student(student, entry, sources))
+        except Exception as error:  # one damaged entry must not cost the others their marks
+            handed_in = [Submission(student, notes=[printable(f"{entry.name} cannot be read: {error}")])]
+        for one in handed_in:
             first = found.setdefault((one.student, one.assignment), one)
             if first is not one:
-                first.notes.append(f"handed in more than once; graded is the first, not the one in {entry.name}")
+                first.notes.append(printable(f"handed in more than once; the one in {entry.name} is not graded"))
     return [found[key] for key in sorted(found)]
 
 
 def _of_student(student: str, entry: Path, sources: dict[str, dict]) -> Iterator[Submission]:
     any_found = False
-    for name, raw in _files(entry):
+    for name, raw in islice(_files(entry), MOST):
         any_found = True
         try:
             notebook = nb.parse(raw, name)
@@ -54,7 +61,7 @@ def _of_student(student: str, entry: Path, sources: dict[str, dict]) -> Iterator
         notes = [] if assignment else [f"{name} belongs to none of the assignments {', '.join(sources)}"]
         yield Submission(student, assignment, notebook if assignment else None, notes)
     if not any_found:
-        yield Submission(student, notes=[f"there is no notebook in {entry.name}"])
+        yield Submission(student, notes=[f"there is no notebook in {printable(entry.name)}"])
 
 
 def recognise(notebook: dict, sources: dict[str, dict]) -> str:
@@ -68,34 +75,42 @@ def recognise(notebook: dict, sources: dict[str, dict]) -> str:
     return best if best and shared[best] else ""
 
 
-def _files(entry: Path) -> Iterator[tuple[str, bytes]]:
+def printable(text: str) -> str:
+    """Text that every file and terminal can hold."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
+
+def _files(entry: Path, depth: int = 0) -> Iterator[tuple[str, bytes]]:
     """(name, content) of every notebook in a file, a folder or an archive. Links are not followed."""
-    if entry.is_symlink():
+    name, kind = printable(entry.name), entry.suffix.lower()
+    if entry.is_symlink() or depth > MOST:
         return
     if entry.is_dir():
         for path in sorted(entry.iterdir()):
             if not path.name.startswith((".", "__MACOSX")):
-                yield from _files(path)
-    elif entry.suffix == ".ipynb":
+                yield from _files(path, depth + 1)
+    elif not entry.is_file():
+        return  # a pipe would be waited for
+    elif kind == ".ipynb":
         with entry.open("rb") as file:
-            yield entry.name, file.read(nb.LARGEST + 1)
-    elif entry.suffix == ".zip":
+            yield name, file.read(nb.LARGEST + 1)
+    elif kind == ".zip":
         with entry.open("rb") as file:
-            yield from _members(entry.name, file.read(4 * nb.LARGEST))
+            yield from _members(name, file.read(4 * nb.LARGEST))
 
 
 def _members(name: str, raw: bytes) -> Iterator[tuple[str, bytes]]:
     """The notebooks in an archive, read in memory: nothing is unpacked onto the disk."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            for member in sorted(archive.namelist())[:1000]:
-                parts = PurePosixPath(member).parts
-                hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
-                if member.endswith(".ipynb") and not hidden:
-                    with archive.open(member) as file:
-                        yield f"{name}/{parts[-1]}", file.read(nb.LARGEST + 1)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
-        yield name, f"damaged: {error}".encode()
+    left = 2 * nb.LARGEST
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        for member in sorted(archive.namelist()):
+            parts = PurePosixPath(member).parts
+            hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
+            if member.lower().endswith(".ipynb") and not hidden and left > 0:
+                with archive.open(member) as file:
+                    content = file.read(min(nb.LARGEST, left) + 1)
+                left -= len(content)
+                yield f"{name}/{printable(parts[-1])}", content
 
 
 def pack(notebook: Path, archive: Path) -> None:
