@@ -1,8 +1,8 @@
 """The assignments are proved: references get all marks, blanks none, known-wrong solutions lose what they should.
 
 Known-wrong solutions of assignment A6 are in mistakes/A6.py: (exercise, what is wrong, text in the solution, text in
-its place, {lost cell: words in its message}). Here one of every exercise is put in at the same time, because exercises
-do not depend on each other; with MINIDL_TEST_PROGRAMS=1, as in CI, each is also put in alone.
+its place, {lost cell: words in its message}). Exercises do not depend on each other, so one of every exercise is put
+in at the same time. With MINIDL_TEST_PROGRAMS=1, as in CI, all are tried, and some by the grader itself.
 """
 
 import ast
@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import io
 import linecache
-import os
 import re
 from pathlib import Path
 
@@ -125,24 +124,32 @@ def test_the_form(name):
 
 @each
 def test_no_line_of_a_solution_and_no_hidden_check_is_released(name):
-    notebook, secrets = NOTEBOOKS[name], set()
+    notebook = NOTEBOOKS[name]
+    lines: dict[bool, set[str]] = {True: set(), False: set()}  # with what is taken out, and without
     for cell in nb.cells(notebook, "solution", "test"):
         text = nb.source(cell)
-        kept = without(without(text, SOLUTION, name), HIDDEN, name)
-        secrets |= {line.strip() for line in text.splitlines()} - {line.strip() for line in kept.splitlines()}
-    secrets = {line for line in secrets if len(line) > 14 and not line.startswith("#")}
+        for whole, kept in ((True, text), (False, without(without(text, SOLUTION, name), HIDDEN, name))):
+            lines[whole] |= {line.strip() for line in kept.splitlines()}
+    secrets = {line for line in lines[True] - lines[False] if len(line) > 14 and not line.startswith(("#", ")  #"))}
     assert len(secrets) > 20
     released = [path.read_text(encoding="utf-8") for path in mini.build.BLANKS.glob("*.ipynb")]
     for text in [*released, nb.dump(release(notebook))]:
         cells = nb.parse(text.encode(), name)["cells"]
-        lines = {line.strip() for cell in cells for line in nb.source(cell).splitlines()}
-        assert lines & secrets == set()
+        assert {line.strip() for cell in cells for line in nb.source(cell).splitlines()} & secrets == set()
         assert not any(mark in text for mark in ("BEGIN SOLUTION", "HIDDEN TESTS", "t.hide()"))
 
 
 @each
 def test_the_reference_gets_all_marks_and_the_blank_none(name):
-    """By the grader, in processes of its own; every graded cell of the blank is worth nothing."""
+    notebook = NOTEBOOKS[name]
+    assert run(notebook, {}) == {}
+    assert set(run(release(notebook), {})) == {nb.identity(cell) for cell in nb.cells(notebook, "test")}
+
+
+@mini.programs
+@each
+def test_the_grader_gives_the_reference_all_marks_and_the_blank_none(name):
+    """In processes of their own."""
     source = NOTEBOOKS[name]
     right = examine(source, source)
     assert mini.marks(right) == {nb.identity(c): nb.points(c) for c in nb.cells(source, "test")}
@@ -163,7 +170,8 @@ def test_there_are_six_known_wrong_solutions_for_every_exercise(name):
 
 @each
 def test_known_wrong_solutions_lose_what_they_should(name):
-    for number in range(max(map(len, by_exercise(name).values()))):
+    """One of every exercise, and in CI all."""
+    for number in range(max(map(len, by_exercise(name).values())) if mini.IN_CI else 1):
         expected: dict[str, str] = {}
         answers, what = planted(name, number, expected)
         lost = run(NOTEBOOKS[name], answers)
@@ -172,8 +180,8 @@ def test_known_wrong_solutions_lose_what_they_should(name):
             assert words in lost[cell], f"{what}\n{lost[cell]}"
 
 
-@pytest.mark.skipif(not os.environ.get("MINIDL_TEST_PROGRAMS"), reason="whole programs are tested in CI")
-@pytest.mark.parametrize("name, number", [(name, number) for name in SOURCES for number in range(6)])
+@mini.programs
+@pytest.mark.parametrize("name, number", [(name, number) for name in SOURCES for number in range(3)])
 def test_the_grader_takes_the_same_marks(name, number):
     """In processes of their own, with the marks and the reasons that the notebook gives."""
     source, expected = NOTEBOOKS[name], {}

@@ -410,6 +410,7 @@ with course.checks("the rules of exp and log", lesson=3) as t:
 with course.checks("the rule of relu", lesson=3) as t:
     hints = {
         "scattered": "which elements pass is decided by x alone, not by what comes back",
+        "not_linear": "which elements pass is decided by x alone: the mask asks another array than x",
         "value": "the mask is inverted, or it asks another array than x",
     }
     inputs = course.probe(1, spread=True, x="NF", N=4, F=3)
@@ -571,11 +572,15 @@ print(f"{count.sum():.0f} readings of {np.count_nonzero(count)} pixels; at most 
 #
 # So a node can hand on its gradient only when *all* of its children have handed on theirs. Read the class `Node` in the
 # next cell. Its rules take only the upstream gradient, `node.rules[k](g)`, and give the gradient for `node.parents[k]`.
-# The operations are NumPy's sin, tanh, transpose, subtract and hypot ($\sqrt{x^2 + y^2}$).
+# To try things, build a graph by hand. This is $z = x - \sin x$:
 #
-# The function `run_graph` is for the checks, and for you to try things. For example, $z = x - \sin x$:
+#     x = Node(np.array([1.0, 2.0]))
+#     s = Node(np.sin(x.value), (x,), (lambda g: g * np.cos(x.value),))
+#     z = Node(x.value - s.value, (x, s), (pass_on, lambda g: -g))
+#     backward(z, np.ones(2))
+#     print(x.grad, 1 - np.cos(x.value))
 #
-#     run_graph({"x": np.array([1.0, 2.0])}, {"s": ("sin", "x"), "z": ("subtract", "x", "s")}, np.ones(2))
+# The checks build their graphs in the same way, mostly with minidl's rules.
 
 # %% given
 import itertools
@@ -596,47 +601,14 @@ class Node:
         self.grad, self.birth = None, next(births)
 
 
-RULES = {  # for each argument of an operation; g is the upstream gradient, out the result
-    "sin": [lambda g, out, x: g * np.cos(x)],
-    "tanh": [lambda g, out, x: g * (1 - out * out)],
-    "transpose": [lambda g, out, x: g.T],
-    "subtract": [lambda g, out, x, y: g, lambda g, out, x, y: -g],
-    "hypot": [lambda g, out, x, y: g * x / out, lambda g, out, x, y: g * y / out],
-}
+def pass_on(g):
+    """The rule of a sum, for each of its terms: the very array that it is given."""
+    return g
 
 
-def run_graph(leaves, recipe, upstream, times=1):
-    """Build a graph, call your `backward` on its last node (`times` times), and report what it did.
-
-    leaves: {name: array}. recipe: {name: (operation, name of a parent, ...)}, in the order of computation.
-    Returns a dict: "grads" of the leaves by name; "calls", how many rules were called; "overwritten", the names of what
-    was changed; "shared", the leaves whose grad is not an array of its own; "inner", other nodes that have a grad.
-    """
-    calls = []
-
-    def node(operation, *parents):
-        values = [p.value for p in parents]
-        out = getattr(np, operation)(*values)
-        rules = [lambda g, rule=rule: calls.append(1) or rule(g, out, *values) for rule in RULES[operation]]
-        return Node(out, parents, rules)
-
-    nodes = {name: Node(np.array(value)) for name, value in leaves.items()}
-    for name, (operation, *parents) in recipe.items():
-        nodes[name] = node(operation, *(nodes[p] for p in parents))
-    arrays = {"upstream": np.array(upstream), **{name: n.value for name, n in nodes.items()}}
-    before = {name: array.copy() for name, array in arrays.items()}
-    for _ in range(times):
-        backward(list(nodes.values())[-1], arrays["upstream"])
-    grads = {name: nodes[name].grad for name in leaves}
-    held = {**{f"grad of {name}": g for name, g in grads.items() if g is not None}, **arrays}
-    return {
-        "grads": grads,
-        "calls": len(calls),
-        "overwritten": [name for name, array in arrays.items() if not np.array_equal(array, before[name])],
-        "shared": [name for name, g in grads.items() if g is not None and any(
-            np.may_share_memory(g, array) for other, array in held.items() if other != f"grad of {name}")],
-        "inner": [name for name in recipe if nodes[name].grad is not None],
-    }  # fmt: skip
+def zero_grad(node):
+    """Set the grad of a leaf to zero, in place, as a program does before the next step of training."""
+    node.grad[...] = 0
 
 # %% [markdown]
 # Write `backward(root, upstream)`:
@@ -648,8 +620,9 @@ def run_graph(leaves, recipe, upstream, times=1):
 #   the first has left. A leaf that is not reached keeps `None`, and so do the nodes that are no leaves: keep what you
 #   have summed up for those in a dictionary of your own. The root may be a leaf itself.
 # * Nothing else is changed: not the values, not `upstream`. A `grad` is an array of its own, for whoever changes it
-#   later (an optimiser) must not change anything else. Mind that a rule may return the very array that it was given.
-# * A chain of 5000 nodes must work. Python allows a function to call itself about a thousand times, so use a loop.
+#   later (as `zero_grad` does) must not change anything else. Mind that a rule may return the very array that it was
+#   given (as `pass_on` does).
+# * A chain of 2000 nodes must work. Python allows a function to call itself about a thousand times, so use a loop.
 #
 # *Hint:* of all nodes to which something has come back, which one can have no child that is still to come? Ten lines
 # are enough. *Lesson* 04, section 1. *Afterwards look at* `_sweep` in `minidl/engine.py`.
@@ -673,126 +646,265 @@ def backward(root: Node, upstream: np.ndarray) -> None:
     ### END SOLUTION
 
 # %% test id="engine_chain" points=7
+import functools
+
+import minidl
+from minidl import sin, tanh
+
 with course.checks("backward through a chain", lesson=4) as t:
+
+    def apply(f, *parents):  # the Node of f(*parents), with minidl's rules
+        tensors = [minidl.Tensor(p.value, requires_grad=True) for p in parents]
+        out = f(*tensors)
+
+        def rule(x, g):
+            return minidl.grad(out, x, minidl.Tensor(g), retain_graph=True)[0].numpy().copy()
+
+        return Node(out.numpy().copy(), parents, [functools.partial(rule, x) for x in tensors])
+
+    def gradients(f, dout, *arrays):  # what backward leaves in the leaves of f(*leaves)
+        leaves = [Node(array) for array in arrays]
+        backward(f(*leaves), dout)
+        return tuple(leaf.grad for leaf in leaves)
+
+    def product(x, y):
+        return x * y
+
+    def joined(x, y):
+        return apply(sin, apply(product, x, y))
+
+    hints = {"missing": "the grad of the leaf is still None: it was not reached, or nothing was stored"}
     one = course.probe(1, x="NF", N=4, F=3)
     two = course.probe(2, x="NF", y="NF", N=4, F=3)
-    nested = {"s": ("sin", "x"), "z": ("tanh", "s")}
-    joined = {"h": ("hypot", "x", "y"), "z": ("sin", "h")}
-    t.gradient("tanh(sin(x))", lambda dout, x: run_graph({"x": x}, nested, dout)["grads"], "x",
-               lambda x: np.tanh(np.sin(x)), one)  # fmt: skip
-    t.gradient("x of sin(hypot(x, y))", lambda dout, x, y: run_graph({"x": x, "y": y}, joined, dout)["grads"], "x",
-               lambda x, y: np.sin(np.hypot(x, y)), two)  # fmt: skip
-    t.gradient("y of sin(hypot(x, y))", lambda dout, x, y: run_graph({"x": x, "y": y}, joined, dout)["grads"], "y",
-               lambda x, y: np.sin(np.hypot(x, y)), two,
+    t.gradient("tanh(sin(x))", lambda dout, x: gradients(lambda x: apply(tanh, apply(sin, x)), dout, x), "x",
+               lambda x: np.tanh(np.sin(x)), one, hints=hints)  # fmt: skip
+    t.gradient("x of sin(x y)", lambda dout, x, y: gradients(joined, dout, x, y), "x",
+               lambda x, y: np.sin(x * y), two, hints=hints)  # fmt: skip
+    t.gradient("y of sin(x y)", lambda dout, x, y: gradients(joined, dout, x, y), "y",
+               lambda x, y: np.sin(x * y), two,
                hints={"missing": "the grad of leaf y is None: each of the parents of a node gets its part"},
                )  # fmt: skip
     ### BEGIN HIDDEN TESTS
     t.hide()
-    turned = {"a": ("transpose", "x"), "b": ("sin", "a"), "c": ("transpose", "b"), "d": ("hypot", "y", "c")}
-    t.gradient("x of hypot(y, sin(x.T).T)", lambda dout, x, y: run_graph({"x": x, "y": y}, turned, dout)["grads"], "x",
-               lambda x, y: np.hypot(y, np.sin(x)), two)  # fmt: skip
-    deep = {"h0": ("tanh", "x"), **{f"h{k}": ("transpose", f"h{k - 1}") for k in range(1, 5001)}}
-    t.gradient("a chain of 5000 nodes", lambda dout, x: run_graph({"x": x}, deep, dout)["grads"], "x",
-               lambda x: np.tanh(x), one,
-               hints={"raised": "if it is a RecursionError: a function that calls itself cannot go that deep"},
-               )  # fmt: skip
+
+    def turned(x, y):
+        return apply(product, y, apply(minidl.transpose, apply(sin, apply(minidl.transpose, x))))
+
+    t.gradient("x of y sin(x.T).T", lambda dout, x, y: gradients(turned, dout, x, y), "x",
+               lambda x, y: y * np.sin(x), two, hints=hints)  # fmt: skip
+
+    def deep(x):
+        node = apply(tanh, x)
+        for _ in range(2000):
+            node = Node(np.zeros(2), (node,), (pass_on,))
+        return node
+
+    x, dout = np.array([0.3, -1.2]), np.array([-2.0, 0.7])
+    t.value("a chain of 2000 nodes", lambda dout, x: gradients(deep, dout, x)[0], {"dout": dout, "x": x},
+            dout * (1 - np.tanh(x) ** 2),
+            hints={"raised": "if it is a RecursionError: a function that calls itself cannot go that deep"},
+            )  # fmt: skip
     ### END HIDDEN TESTS
 
 # %% test id="engine_shared" points=7
+import functools
+
+import minidl
+from minidl import sin, tanh
+
 with course.checks("a node that is used several times", lesson=4) as t:
+
+    def apply(f, *parents):  # the Node of f(*parents), with minidl's rules
+        tensors = [minidl.Tensor(p.value, requires_grad=True) for p in parents]
+        out = f(*tensors)
+
+        def rule(x, g):
+            return minidl.grad(out, x, minidl.Tensor(g), retain_graph=True)[0].numpy().copy()
+
+        return Node(out.numpy().copy(), parents, [functools.partial(rule, x) for x in tensors])
+
+    def gradients(f, dout, *arrays):  # what backward leaves in the leaves of f(*leaves)
+        leaves = [Node(array) for array in arrays]
+        backward(f(*leaves), dout)
+        return tuple(leaf.grad for leaf in leaves)
+
+    def product(x, y):
+        return x * y
+
+    def difference(x, y):
+        return x - y
+
     hints = {
         "half": "a node with several children gets a part from each of them, and they add up",
         "scattered": "a node with several children gets a part from each of them, and they add up",
         "value": "a node with several children gets a part from each of them, and they add up",
+        "missing": "the grad of the leaf is still None: it was not reached, or nothing was stored",
     }
-    x = course.probe(3, x="NF", N=4, F=3)
-    t.gradient("the same node twice: hypot(x, x)",
-               lambda dout, x: run_graph({"x": x}, {"z": ("hypot", "x", "x")}, dout)["grads"], "x",
-               lambda x: np.hypot(x, x), x, hints=hints)  # fmt: skip
-    two_children = {"a": ("sin", "x"), "b": ("tanh", "x"), "z": ("subtract", "a", "b")}
-    t.gradient("two children: sin(x) - tanh(x)", lambda dout, x: run_graph({"x": x}, two_children, dout)["grads"], "x",
-               lambda x: np.sin(x) - np.tanh(x), x, hints=hints)  # fmt: skip
+    one = course.probe(3, x="NF", N=4, F=3)
+    t.gradient("the same node twice: x x", lambda dout, x: gradients(lambda x: apply(product, x, x), dout, x), "x",
+               lambda x: x * x, one, hints=hints)  # fmt: skip
+    t.gradient("two children: sin(x) - tanh(x)",
+               lambda dout, x: gradients(lambda x: apply(difference, apply(sin, x), apply(tanh, x)), dout, x), "x",
+               lambda x: np.sin(x) - np.tanh(x), one, hints=hints)  # fmt: skip
     ### BEGIN HIDDEN TESTS
     t.hide()
-    inner = {"p": ("tanh", "x"), "q": ("hypot", "p", "p"), "z": ("sin", "q")}
-    t.gradient("twice, and no leaf", lambda dout, x: run_graph({"x": x}, inner, dout)["grads"], "x",
-               lambda x: np.sin(np.hypot(np.tanh(x), np.tanh(x))), x, hints=hints)  # fmt: skip
-    often = {"a": ("sin", "x"), "b": ("sin", "y"), "c": ("subtract", "x", "b"), "d": ("subtract", "a", "y"),
-             "e": ("hypot", "c", "d"), "z": ("subtract", "e", "x")}  # fmt: skip
+
+    def inner(x):
+        p = apply(tanh, x)
+        return apply(sin, apply(product, p, p))
+
+    def often(x, y):
+        c, d = apply(difference, x, apply(sin, y)), apply(difference, apply(sin, x), y)
+        return apply(difference, apply(product, c, d), x)
+
+    t.gradient("twice, and no leaf", lambda dout, x: gradients(inner, dout, x), "x",
+               lambda x: np.sin(np.tanh(x) ** 2), one, hints=hints)  # fmt: skip
     for name in "xy":
-        t.gradient(f"two leaves in several places, {name}",
-                   lambda dout, x, y: run_graph({"x": x, "y": y}, often, dout)["grads"], name,
-                   lambda x, y: np.hypot(x - np.sin(y), np.sin(x) - y) - x,
+        t.gradient(f"two leaves in several places, {name}", lambda dout, x, y: gradients(often, dout, x, y), name,
+                   lambda x, y: (x - np.sin(y)) * (np.sin(x) - y) - x,
                    course.probe(4, x="NF", y="NF", N=4, F=3), hints=hints)  # fmt: skip
     ### END HIDDEN TESTS
 
 # %% test id="engine_order" points=9
+import functools
+
+import minidl
+from minidl import sin, tanh
+
 with course.checks("the order of backward", lesson=4) as t:
+    calls = []  # of the rules
+
+    def apply(f, *parents):  # the Node of f(*parents), with minidl's rules
+        tensors = [minidl.Tensor(p.value, requires_grad=True) for p in parents]
+        out = f(*tensors)
+
+        def rule(x, g):
+            calls.append(f)
+            return minidl.grad(out, x, minidl.Tensor(g), retain_graph=True)[0].numpy().copy()
+
+        return Node(out.numpy().copy(), parents, [functools.partial(rule, x) for x in tensors])
+
+    def gradients(f, dout, *arrays):  # what backward leaves in the leaves of f(*leaves)
+        leaves = [Node(array) for array in arrays]
+        backward(f(*leaves), dout)
+        return tuple(leaf.grad for leaf in leaves)
+
+    def counted(f):
+        calls.clear()
+        gradients(f, np.ones((4, 3)), one["x"])
+        return len(calls)
+
+    def product(x, y):
+        return x * y
+
+    def difference(x, y):
+        return x - y
+
+    def short_first(x):
+        p = apply(sin, x)
+        return apply(difference, p, apply(tanh, p))
+
+    def long_first(x):
+        p = apply(sin, x)
+        return apply(difference, apply(tanh, p), p)
+
     early = "p has two children: it hands on the sum of both parts, and not before both have come in"
     hints = dict.fromkeys(["half", "scattered", "value", "one_slice", "border", "missing_term"], early)
-    x = course.probe(5, x="NF", N=4, F=3)
-    short_first = {"p": ("sin", "x"), "q": ("tanh", "p"), "z": ("subtract", "p", "q")}
-    long_first = {"p": ("sin", "x"), "q": ("tanh", "p"), "z": ("subtract", "q", "p")}
-    t.gradient("p - tanh(p), p = sin(x)", lambda dout, x: run_graph({"x": x}, short_first, dout)["grads"], "x",
-               lambda x: np.sin(x) - np.tanh(np.sin(x)), x, hints=hints)  # fmt: skip
-    t.gradient("tanh(p) - p, p = sin(x)", lambda dout, x: run_graph({"x": x}, long_first, dout)["grads"], "x",
-               lambda x: np.tanh(np.sin(x)) - np.sin(x), x, hints=hints)  # fmt: skip
-    t.that("each of the four rules is called once", lambda: [
-        run_graph(x, recipe, np.ones((4, 3)))["calls"] for recipe in (short_first, long_first)] == [4, 4],
-        otherwise="a node hands on each part when it comes in, instead of their sum when it is complete")  # fmt: skip
+    hints["missing"] = "the grad of the leaf is still None: it was not reached, or nothing was stored"
+    one = course.probe(5, x="NF", N=4, F=3)
+    t.gradient("p - tanh(p), p = sin(x)", lambda dout, x: gradients(short_first, dout, x), "x",
+               lambda x: np.sin(x) - np.tanh(np.sin(x)), one, hints=hints)  # fmt: skip
+    t.gradient("tanh(p) - p, p = sin(x)", lambda dout, x: gradients(long_first, dout, x), "x",
+               lambda x: np.tanh(np.sin(x)) - np.sin(x), one, hints=hints)  # fmt: skip
+    t.that("each of the four rules is called once", lambda: counted(short_first) == counted(long_first) == 4,
+           "a node hands on each part when it comes in, instead of their sum when it is complete")  # fmt: skip
     ### BEGIN HIDDEN TESTS
     t.hide()
-    rungs = {"h0": ("sin", "x")}
-    for k in range(8):
-        rungs |= {f"l{k}": ("sin", f"h{k}"), f"r{k}": ("tanh", f"h{k}"), f"h{k + 1}": ("hypot", f"l{k}", f"r{k}")}
-    t.that("eight diamonds in a row, each rule once", lambda: run_graph(x, rungs, np.ones((4, 3)))["calls"] == 33,
-           otherwise="the ways through the graph are followed one by one; there are exponentially many")  # fmt: skip
-    rng, names, recipe = np.random.default_rng(6), ["x", "y"], {}
-    for k in range(24):
-        operation = ("hypot", "subtract", "sin")[k % 3]
-        parents = [names[-1], names[rng.integers(len(names) - 1)]][: 1 if operation == "sin" else 2]
-        recipe[f"n{k}"] = (operation, *(parents[::-1] if k % 2 else parents))
-        names.append(f"n{k}")
 
-    def forward(x, y):
-        made = {"x": x, "y": y}
-        for name, (operation, *names) in recipe.items():
-            made[name] = getattr(np, operation)(*(made[n] for n in names))
-        return made[name]
+    def diamonds(x):
+        for _ in range(8):
+            x = apply(product, apply(sin, x), apply(tanh, x))
+        return x
 
+    def many(do, x, y):
+        nodes, rng = [x, y], np.random.default_rng(6)
+        for k in range(24):
+            f, parents = (product, difference, sin)[k % 3], (nodes[-1], nodes[rng.integers(len(nodes) - 1)])
+            nodes.append(do(f, *parents[:1] if f is sin else parents[::-1] if k % 2 else parents))
+        return nodes[-1]
+
+    t.that("eight diamonds in a row, each rule once", lambda: counted(diamonds) == 32,
+           "the ways through the graph are followed one by one; there are exponentially many")  # fmt: skip
     for wrt in "xy":
         t.gradient(f"24 operations at random, {wrt}",
-                   lambda dout, x, y: run_graph({"x": x, "y": y}, recipe, dout)["grads"], wrt, forward,
+                   lambda dout, x, y: gradients(lambda x, y: many(apply, x, y), dout, x, y), wrt,
+                   lambda x, y: many(lambda f, *arrays: f(*arrays), x, y),
                    course.probe(7, x="N", y="N", N=4), hints=hints)  # fmt: skip
     ### END HIDDEN TESTS
 
 # %% test id="engine_leaves" points=7
 with course.checks("what backward leaves behind", lesson=4) as t:
-    x = course.probe(8, x="NF", N=4, F=3)
-    upstream = course.probe(9, g="NF", N=4, F=3)["g"]
-    recipe = {"s": ("sin", "x"), "z": ("subtract", "x", "s")}
-    nested = {"s": ("sin", "x"), "z": ("tanh", "s")}
-    t.gradient("a second call adds to the first", lambda dout, x: run_graph({"x": x}, nested, dout, 2)["grads"], "x",
-               lambda x: 2 * np.tanh(np.sin(x)), x,
+    one = course.probe(8, x="NF", N=4, F=3)
+    a, upstream = one["x"], course.probe(9, g="NF", N=4, F=3)["g"]
+    values = [a, np.sin(a), a - np.sin(a)]
+
+    def graph():  # x, s = sin(x), z = x - s
+        x = Node(a.copy())
+        s = Node(np.sin(a), (x,), (lambda g: g * np.cos(a),))
+        return x, s, Node(a - np.sin(a), (x, s), (pass_on, lambda g: -g))
+
+    def twice(dout, x):
+        leaf = Node(x)
+        s = Node(np.sin(x), (leaf,), (lambda g: g * np.cos(x),))
+        z = Node(np.tanh(np.sin(x)), (s,), (lambda g: g * (1 - np.tanh(np.sin(x)) ** 2),))
+        backward(z, dout)
+        backward(z, dout)
+        return leaf.grad
+
+    def unused():
+        idle, nodes = Node(np.ones(2)), graph()
+        backward(nodes[-1], upstream.copy())
+        return idle.grad is None
+
+    def as_before():
+        nodes, g = graph(), upstream.copy()
+        backward(nodes[-1], g)
+        now = [g, *(node.value for node in nodes)]
+        return all(np.array_equal(old, new) for old, new in zip([upstream, *values], now, strict=True))
+
+    t.gradient("a second call adds to the first", twice, "x", lambda x: 2 * np.tanh(np.sin(x)), one,
                hints={"half": "the second call has replaced what the first had left",
-                      "double": "the second call has found what the first had left in nodes that are no leaves"},
+                      "double": "the second call has found what the first had left in nodes that are no leaves",
+                      "missing": "the grad of the leaf is still None: it was not reached, or nothing was stored"},
                )  # fmt: skip
-    idle = {"y": np.ones(2), **x}
-    t.that("an unused leaf keeps None", lambda: run_graph(idle, recipe, upstream)["grads"]["y"] is None,
-           "a leaf that the root does not depend on was given a grad")  # fmt: skip
-    t.that("values and upstream are as before", lambda: not run_graph(x, recipe, upstream)["overwritten"],
+    t.that("an unused leaf keeps None", unused, "a leaf that the root does not depend on was given a grad")
+    t.that("values and upstream are as before", as_before,
            "+= writes into the array on its left, and that may be one which a rule has only passed on")  # fmt: skip
     ### BEGIN HIDDEN TESTS
     t.hide()
-    t.gradient("the root is a leaf", lambda dout, x: run_graph({"x": x}, {}, dout, 3)["grads"], "x", lambda x: 3 * x, x)
-    t.that("as before also after a second call", lambda: not run_graph(x, recipe, upstream, 2)["overwritten"],
-           "+= writes into the array on its left, and that may be one which somebody else still needs")  # fmt: skip
-    two = {"x": x["x"], "y": x["x"].T}
-    turned = {"a": ("transpose", "y"), "z": ("subtract", "x", "a")}
-    t.that("every grad is an array of its own", lambda: not run_graph(two, turned, upstream)["shared"],
-           "a grad is the upstream gradient itself, or a view of it: a rule may return what it was given")  # fmt: skip
-    t.that("only leaves have a grad", lambda: not run_graph(x, recipe, upstream)["inner"],
-           "a grad was stored in a node that is no leaf")  # fmt: skip
+
+    def thrice(dout, x):
+        leaf = Node(x)
+        for _ in range(3):
+            backward(leaf, dout)
+        return leaf.grad
+
+    def apart():
+        x, y = Node(a.copy()), Node(a.copy())
+        backward(Node(a + a, (x, y), (pass_on, pass_on)), upstream.copy())
+        before = np.copy(y.grad)
+        zero_grad(x)
+        return np.array_equal(x.grad, 0 * a) and np.array_equal(y.grad, before)
+
+    def only_leaves():
+        x, s, z = graph()
+        backward(z, upstream.copy())
+        return s.grad is None and z.grad is None
+
+    t.gradient("the root is a leaf", thrice, "x", lambda x: 3 * x, one)
+    t.that("every grad is an array of its own", apart,
+           "a grad is the upstream gradient itself: a rule may return what it was given")  # fmt: skip
+    t.that("only leaves have a grad", only_leaves, "a grad was stored in a node that is no leaf")
     ### END HIDDEN TESTS
 
 # %% [markdown]

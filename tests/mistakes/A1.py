@@ -218,4 +218,7 @@ MISTAKES = [
      {"engine_chain": "each of the parents", "engine_shared": "they add up", "engine_order": "the sum of both parts"}),
     ("backward", "a set of parents", "zip(node.parents, node.rules, strict=True)",
      "dict(zip(node.parents, node.rules, strict=True)).items()", {"engine_shared": "they add up"}),
+    ("backward", "nothing is done", LOOP, "pass",
+     {"engine_chain": "is still None", "engine_shared": "is still None", "engine_order": "is still None",
+      "engine_leaves": "is still None"}),
 ]
