@@ -12,7 +12,6 @@ import contextlib
 import io
 import json
 import sys
-import time
 
 from . import notebook as nb
 from .checks import CheckFailed, Checks, VacuousCheck
@@ -62,7 +61,7 @@ def _pass(source: dict, submission: dict, limits: Limits) -> tuple[list[dict], l
     left = PATIENCE * limits.seconds  # for all cells of the student's own; what comes after that is not run
     with Session(limits) as session:
         for cell in merge(source, submission)[0]:
-            name, kind, start = nb.identity(cell), nb.role(cell), time.monotonic()
+            name, kind = nb.identity(cell), nb.role(cell)
             session.allow({"test": PATIENCE * limits.seconds, "extra": left}.get(kind, limits.seconds))
             if kind == "extra" and left <= 0:
                 continue
@@ -77,7 +76,7 @@ def _pass(source: dict, submission: dict, limits: Limits) -> tuple[list[dict], l
                 text = f": {error}" if str(error) else ""
                 errors.append(f"{error.where or 'cell ' + name}: {error.names[0]}{text}"[:500])
             if kind == "extra":
-                left -= time.monotonic() - start
+                left = session.left
         return [graded[nb.identity(cell)] for cell in nb.cells(source, "test")], errors[:20], session.flags
 
 

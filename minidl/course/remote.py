@@ -28,12 +28,13 @@ PACKAGE = Path(__file__).resolve().parents[1]
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
 OTHERS = ("neg", "pos", "abs", "invert", "getitem", "len")  # no comparisons: a verdict is not asked of the accused
 STARTING = 60.0  # seconds: until Python and NumPy are there, which is not the student's time
+IDLE = 20  # so many seconds in which a process does not compute count as one: the machine may be busy
 KEPT = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TEMP", "LANG")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """seconds: for one call or cell. megabytes: of memory. closed: folders whose files it should not open."""
+    """seconds: of computing, for a call or a cell. megabytes: of memory. closed: folders it should not look into."""
 
     seconds: float = 10.0
     megabytes: int = 4096
@@ -58,7 +59,7 @@ class Session:
         self._cells: list[tuple[str, str, float]] = []  # those that ran, with their seconds: run again after a death
         self._folder: tempfile.TemporaryDirectory | None = None
         self._lent: dict[int, Callable] = {}
-        self._until, self._count = 0.0, 0
+        self._count, self.left = 0, 0.0
 
     def __enter__(self) -> Session:
         return self
@@ -68,17 +69,16 @@ class Session:
 
     def allow(self, seconds: float) -> None:
         """From now on all calls together may take this long, and what was lent so far is no longer ours to call."""
-        self._until = time.monotonic() + seconds
-        self._lent = {}
+        self.left, self._lent = seconds, {}
 
     def run(self, name: str, text: str) -> None:
         """Run a cell there. Raises RemoteError with what it raised."""
-        process, start = self._alive(), time.monotonic()
+        process, before = self._alive(), self.left
         try:
             self.ask(process, what="run", name=name, text=text)
         finally:
             if self._process is process:  # one that kills the process is not run again
-                self._cells.append((name, text, time.monotonic() - start))
+                self._cells.append((name, text, before - self.left))
 
     def get(self, names: Sequence[str]) -> dict:
         """What the submission calls by these names, as far as it does: data, or handles."""
@@ -88,12 +88,20 @@ class Session:
         """Send a message to this process and wait for the answer, at most as long as the limits allow."""
         if process is not self._process:
             raise Ended("its process has ended in the check before")
-        return self._exchange(process, message, max(0.01, min(self.limits.seconds, self._until - time.monotonic())))
+        return self._exchange(process, message, max(0.01, min(self.limits.seconds, self.left)))
 
     def _exchange(self, process: subprocess.Popen, message: dict, seconds: float):
-        late = threading.Event()
-        watch = threading.Timer(seconds, lambda: (late.set(), _kill_all(process)))
-        watch.start()
+        """The answer to a message, within so many seconds of computing."""
+        clock, done, late = _Clock(process.pid), threading.Event(), threading.Event()
+
+        def watch() -> None:
+            while not done.wait(max(0.02, seconds - clock())):
+                if clock() >= seconds:
+                    late.set()
+                if late.is_set() or process.poll() is not None:  # a child of an ended process may hold its line
+                    return _kill_all(process)
+
+        threading.Thread(target=watch, daemon=True).start()
         try:
             sent = wire.send(process.stdin, message, self._lend)
             while True:
@@ -105,7 +113,8 @@ class Session:
             self._stop()
             raise _ended(late.is_set(), self.limits.seconds, str(broken)) from None
         finally:
-            watch.cancel()
+            done.set()
+            self.left -= clock()
         return self._result(answer, sent)
 
     def _result(self, answer: dict, sent: list[np.ndarray]):
@@ -150,15 +159,14 @@ class Session:
         """The process, started and with all earlier cells run if it is not there."""
         if self._process is None:
             self._start()
-            left = self._until - time.monotonic()
-            cells, self._cells = self._cells, []
-            self._until = time.monotonic() + 2 * sum(took for *_, took in cells) + self.limits.seconds
+            left, cells, self._cells = self.left, self._cells, []
+            self.left = 2 * sum(took for *_, took in cells) + self.limits.seconds
             for name, text, _ in cells:
                 try:
                     self.run(name, text)
                 except (RemoteError, Ended):
                     pass  # it was told when it happened first
-            self._until = time.monotonic() + left
+            self.left = left
         if self._process is None:
             raise Ended("its process ends again and again")
         return self._process
@@ -191,6 +199,31 @@ class Session:
             except OSError:
                 pass
         self._folder.cleanup()
+
+
+class _Clock:
+    """Seconds since it was made that count for a process: those in which it computes, on Linux; elsewhere all.
+
+    So an endless loop ends at the limit, and an honest answer keeps its marks where many processes share few cores.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid, self.start, self.last = pid, time.monotonic(), 0.0
+        self.before = self._computed()
+
+    def _computed(self) -> float | None:
+        try:
+            return time.clock_gettime(~self.pid << 3 | 2) if sys.platform == "linux" else None  # clock_getcpuclockid(3)
+        except OSError:
+            return None
+
+    def __call__(self) -> float:
+        waited, now = time.monotonic() - self.start, self._computed()
+        if self.before is None:
+            self.last = waited
+        elif now is not None:  # else it has ended
+            self.last = max(now - self.before, waited / IDLE)
+        return self.last
 
 
 def _kill_all(process: subprocess.Popen) -> None:
