@@ -53,7 +53,8 @@ def test_a_wrong_gradient_is_told_with_place_values_pattern_cause_lesson_and_cal
     worst = re.fullmatch(r"    worst at \[\d, \d\]: yours (\S+), by differences (\S+)", lines[4])
     assert float(worst[1]) == pytest.approx(-float(worst[2]))
     assert "sign is flipped" in lines[5] and lines[6].startswith("    likely cause: a minus lost")
-    assert lines[-2:] == ["  read: lesson 04 in notebooks/lessons", "  repeat with: t.repeat('dw')"]
+    assert lines[-2] == "  read: lesson 04 in notebooks/lessons"
+    assert lines[-1] == "  repeat with: t.repeat('dw'), when its cell has run"
 
 
 def test_marks_are_per_tensor(inputs):
@@ -201,8 +202,52 @@ def test_repeat_runs_a_check_again(inputs, capsys):
     factor[0] = 1.0
     t.repeat("out")
     assert capsys.readouterr().out == "out: right\n"
-    with pytest.raises(KeyError, match="there are 'out'"):
+    with pytest.raises(ValueError, match="run the cell of 'in' first: those of the one run last, 'a cell', are 'out'"):
         t.repeat("in")
+
+
+def test_repeat_runs_what_the_notebook_has_now(inputs, capsys):
+    """A repaired answer is a new object, of the old name."""
+    answer = "def answer(x, w, b, sign=1):\n    return sign * (x @ w.T {} b)\ndef slopes(dout, x, w, b):\n    return {}"
+    notebook = {"np": np, "inputs": inputs, "course": course, "affine": affine}
+    exec(answer.format("-", "dout, dout, dout"), notebook)
+    cell = """
+from functools import partial
+with course.checks("a cell", lesson=4) as t:
+    t.value("out", answer, inputs, affine)
+    t.value("part", partial(answer, sign=1), inputs, affine)
+    t.gradient("dw", slopes, "w", affine, inputs)
+"""
+    with pytest.raises(CheckFailed):
+        exec(cell, notebook)
+    exec(answer.format("+", "dout @ w, dout.T @ x, dout.sum(axis=0)"), notebook)
+    for name in ("out", "part", "dw"):
+        notebook["t"].repeat(name)
+        assert capsys.readouterr().out == f"{name}: right\n"
+
+
+def test_lessons_are_named_for_what_they_teach(inputs):
+    def endless(x, w, b):
+        raise ValueError("oh")
+
+    def in_place(x, w, b):
+        x += 1
+        return affine(x - 1, w, b)
+
+    for f, teaches in ((endless, False), (in_place, False), (lambda *a: 2 * affine(*a), True)):
+        assert ("lesson 04" in message(lambda t, f=f: t.value("out", f, inputs, affine))) == teaches
+
+
+def test_hidden_checks_are_named_apart(inputs):
+    def cell(t):
+        t.value("one", affine, inputs, affine)
+        t.value("two", lambda *a: -affine(*a), inputs, affine)
+        t.hide()
+        t.value("three", affine, inputs, affine)
+        t.value("four", lambda *a: -affine(*a), inputs, affine)
+
+    lines = message(cell).splitlines()
+    assert "  right: one; hidden: three" in lines and "  wrong too: hidden: four" in lines
 
 
 def test_what_a_notebook_shows_is_the_message_alone(inputs):

@@ -384,7 +384,9 @@ def test_a_folder_of_submissions_is_graded_and_graded_again_to_the_same_bytes(co
         "twice": 100, "spoilt": 0, "nested": 0, "LOUD": 100, "odd??": 100,
     }  # fmt: skip
     assert "no notebook" in rows["broken"]["notes"][0] and rows["empty"]["notes"] and len(said) == len(rows)
-    assert "more than once" in rows["twice"]["notes"][0] and not (tmp_path / "outside.ipynb").exists()
+    assert rows["twice"]["notes"] == ["handed in more than once: twice/a.ipynb is graded, twice/b.ipynb is not"]
+    assert "broken: not graded; broken.ipynb is no notebook" in "\n".join(said)
+    assert not (tmp_path / "outside.ipynb").exists()
     table = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
     assert [row["student"] for row in table] == ["'=HYPERLINK(1)<script>", *sorted(rows)[1:]]
     assert "cannot be read" in rows["spoilt"]["notes"][0]
@@ -436,12 +438,12 @@ def test_the_commands(course, tmp_path, capsys, monkeypatch):
     assert cli.main(["course", "list"]) == 0 and "2 exercises,  3 graded cells, 100 marks" in capsys.readouterr().out
     assert cli.main(["course", "get", "A0"]) == 0 and (tmp_path / "A0_small.ipynb").read_bytes() == released
     (tmp_path / "A0_small.ipynb").write_text("my work")
-    assert cli.main(["course", "get", "A0"]) == 2 and (tmp_path / "A0_small.ipynb").read_text() == "my work"
+    assert cli.main(["course", "get", "a0"]) == 2 and (tmp_path / "A0_small.ipynb").read_text() == "my work"
     assert cli.main(["course", "check", "A0"]) == 2 and "cannot be read as JSON" in capsys.readouterr().err
     (tmp_path / "A0_small.ipynb").write_bytes((folder / "bob.ipynb").read_bytes())
     assert cli.main(["course", "check", "A0"]) == 1
     shown = capsys.readouterr().out
-    assert "the visible checks of 80 of 100 marks pass" in shown and "sign is flipped" in shown
+    assert "all visible checks pass for 80 of 100 marks" in shown and "sign is flipped" in shown
     assert cli.main(["course", "submit", "A0"]) == 0
     first = (tmp_path / "A0.zip").read_bytes()
     assert cli.main(["course", "submit", "A0"]) == 0 and (tmp_path / "A0.zip").read_bytes() == first
@@ -449,6 +451,13 @@ def test_the_commands(course, tmp_path, capsys, monkeypatch):
     os.replace(tmp_path / "A0.zip", tmp_path / "handed" / "bob.zip")
     assert cli.main(["course", "grade", "handed", "--source", root, "--jobs", "1"]) == 0
     assert "bob,A0,80,100" in (tmp_path / "grades.csv").read_text()
-    for wrong in ("get A9", "submit A9", f"grade nowhere --source {root}", "check A0 --notebook x"):
-        assert cli.main(["course", *wrong.split()]) == 2
-    assert "there are A0" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "A1.ipynb").write_text((tmp_path / "A0_small.ipynb").read_text().replace('"A0"', '"A1"'))
+    for wrong, words in {
+        "get A9": "there are A0", "submit A9": "there are A0", "check A0 --notebook x": "minidl course get A0 makes it",
+        f"grade nowhere --out new.csv --source {root}": "is no folder",
+        f"grade empty --out new.csv --source {root}": "empty is empty",
+        "check A0 --notebook A1.ipynb": "is assignment A1, not A0", "submit A0 --notebook A1.ipynb": "is assignment A1",
+    }.items():  # fmt: skip
+        assert cli.main(["course", *wrong.split()]) == 2 and words in capsys.readouterr().err
+    assert not (tmp_path / "new.csv").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..course import notebook as nb
 from ..course.examine import examine
 from ..course.feedback import marks, text
-from ..course.grade import grade
+from ..course.grade import grade, pages_of
 from ..course.merge import blanks_left
 from ..course.release import release, sources
 from ..course.remote import PACKAGE, Limits
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("submit", "put your notebook into one zip to hand in", _submit),
         ("release", "make the students' copy of an assignment: without solutions and hidden tests", _release),
     ):
-        command(name, help, function).add_argument("assignment", help="such as A6")
+        command(name, help, function).add_argument("assignment", type=str.upper, help="such as A6")
     new = command("grade", "grade a folder with one entry for each student: a zip, a notebook or a folder", _grade)
     new.add_argument("submissions", metavar="SUBMISSIONS")
     jobs = max(1, (os.cpu_count() or 1) // 2)
@@ -86,23 +86,21 @@ def _get(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     blank, path = _one(_blanks(), args.assignment), _students(args)
-    result = examine(nb.load(blank), nb.load(path))
+    result = examine(nb.load(blank), _its_own(path, args.assignment))
     earned, points = marks(result)
-    print(f"{path}: the visible checks of {earned} of {points} marks pass (hidden ones are run when it is graded)")
+    print(f"{path}: all visible checks pass for {earned} of {points} marks; hidden ones are run when it is graded")
     print(text(result))
     return 0 if earned == points else 1
 
 
 def _submit(args: argparse.Namespace) -> int:
     blank, path = _one(_blanks(), args.assignment), _students(args)
-    notebook = nb.load(path)
-    if said := [name for name in (nb.assignment(notebook),) if name not in ("", args.assignment)]:
-        raise ValueError(f"{path} is assignment {said[0]}, not {args.assignment}")
+    notebook = _its_own(path, args.assignment)
     for line in blanks_left(nb.load(blank), notebook):
         print(line)
     archive = Path(args.out) / f"{args.assignment}.zip"
     pack(path, archive)
-    print(f"{archive}: hand in this file")
+    print(f"{archive}: hand in this file (what is right in it, minidl course check {args.assignment} says)")
     return 0
 
 
@@ -111,7 +109,7 @@ def _release(args: argparse.Namespace) -> int:
     out = Path(args.out) / args.assignment / source.name
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(nb.dump(release(nb.load(source))), encoding="utf-8", newline="\n")
-    print(f"{out}: the students' copy, without solutions and hidden tests")
+    print(f"{out}: the students' copy of {source}, without solutions and hidden tests")
     return 0
 
 
@@ -123,8 +121,10 @@ def _grade(args: argparse.Namespace) -> int:
         raise ValueError(f"no assignments in {args.source}: give --source, the folder with A6/A6_name.ipynb in it")
     limits = Limits(args.seconds, args.memory)
     rows = grade(args.submissions, found, args.out, limits=limits, jobs=args.jobs, say=print)
-    flagged = sum(bool(row["flags"]) for row in rows)
-    print(f"{len(rows)} graded, {flagged} flagged: {args.out}, and a page for each beside it")
+    flagged, lost = sum(bool(row["flags"]) for row in rows), sum(not row["assignment"] for row in rows)
+    unread = f", {lost} could not be graded" if lost else ""
+    pages = pages_of(Path(args.out))
+    print(f"{len(rows) - lost} graded, {flagged} flagged{unread}: {args.out}, and a page for each in {pages}")
     return 0
 
 
@@ -142,5 +142,13 @@ def _one(found: dict[str, Path], name: str) -> Path:
 def _students(args: argparse.Namespace) -> Path:
     path = Path(args.notebook or _one(_blanks(), args.assignment).name)
     if not path.is_file():
-        raise ValueError(f"there is no {path}: go to the folder where it is, or give --notebook FILE")
+        get = f"minidl course get {args.assignment} makes it"
+        raise ValueError(f"there is no {path} here: {get}; if you have it elsewhere, give --notebook FILE")
     return path
+
+
+def _its_own(path: Path, assignment: str) -> dict:
+    notebook = nb.load(path)
+    if (said := nb.assignment(notebook)) not in ("", assignment):
+        raise ValueError(f"{path} is assignment {said}, not {assignment}")
+    return notebook

@@ -16,9 +16,11 @@ from __future__ import annotations
 import contextlib
 import copy
 import sys
+import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -48,13 +50,17 @@ class VacuousCheck(RuntimeError):
 
 @dataclass
 class Outcome:
-    """What one check found. why: what is wrong, in lines; brief: the same without any number of a hidden check."""
+    """What one check found. why: what is wrong, in lines; brief: the same without any number of a hidden check.
+
+    blank: nothing is written yet. technical: what is wrong is not what the lesson is about.
+    """
 
     name: str
     hidden: bool
     passed: bool = True
     edge: bool = False
     blank: bool = False
+    technical: bool = False
     why: list[str] = field(default_factory=list)
     brief: list[str] = field(default_factory=list)
 
@@ -114,11 +120,11 @@ class Checks:
 
         def run() -> Outcome:
             args = _fresh(inputs)
-            got = f(*args)
+            got = _current(f)(*args)
             found = explain.outputs(got, right, inputs, rtol)
             if found is None:
                 found = explain.overwritten(inputs, args)
-                return Outcome(name, self._hidden) if found is None else self._wrong(name, found.hinted(hints))
+                return Outcome(name, self._hidden) if found is None else self._wrong(name, found.hinted(hints), True)
             for sentence, wrong in (mistakes or {}).items():
                 if explain.agree(got, wrong(*_fresh(inputs)), rtol):
                     return self._wrong(name, found.because(sentence))
@@ -138,7 +144,7 @@ class Checks:
 
         def run() -> Outcome:
             report = gradcheck_pair(
-                None, backward, _copies(inputs), reference=reference, wrt=wrt, rng=SEED, rtol=rtol,
+                None, _current(backward), _copies(inputs), reference=reference, wrt=wrt, rng=SEED, rtol=rtol,
                 kinked_rtol=kinked_rtol,
             )  # fmt: skip
             if isinstance(report.error, Exception):
@@ -166,7 +172,7 @@ class Checks:
 
         def run() -> Outcome:
             try:
-                f(*_fresh(inputs))
+                _current(f)(*_fresh(inputs))
             except Exception as raised:
                 if error in explain.names_of(raised):
                     return Outcome(name, self._hidden)
@@ -189,7 +195,7 @@ class Checks:
             except VacuousCheck:
                 raise
             except Exception as error:
-                outcome = self._wrong(name, explain.raised(error).hinted(hints))
+                outcome = self._wrong(name, explain.raised(error).hinted(hints), technical=True)
                 outcome.blank = "NotImplementedError" in explain.names_of(error)
             outcome.hidden, outcome.edge = hidden, edge
             return outcome
@@ -197,15 +203,19 @@ class Checks:
         self._again[name] = once
         self.outcomes.append(once())
 
-    def _wrong(self, name: str, found: explain.Wrong) -> Outcome:
-        return Outcome(name, self._hidden, False, why=found.lines(), brief=found.brief())
+    def _wrong(self, name: str, found: explain.Wrong, technical: bool = False) -> Outcome:
+        return Outcome(name, self._hidden, False, why=found.lines(), brief=found.brief(), technical=technical)
 
     # --- what is said ------------------------------------------------------------------------------------------------
 
     def repeat(self, name: str) -> None:
-        """Run one check of this cell again, for instance after a change, and print what it finds."""
+        """Run one check of this cell again, for instance after a change, and print what it finds.
+
+        In a notebook all cells call their checks `t`: it stands for those of the cell that was run last.
+        """
         if name not in self._again:
-            raise KeyError(f"no check of this cell is called {name!r}: there are {', '.join(map(repr, self._again))}")
+            mine = ", ".join(map(repr, self._again))
+            raise ValueError(f"run the cell of {name!r} first: those of the one run last, {self.title!r}, are {mine}")
         outcome = self._again[name]()
         print("\n".join([f"{name}: {'right' if outcome.passed else 'wrong'}", *_indent(outcome.why)]))
 
@@ -226,27 +236,42 @@ class Checks:
         head = f"{self.title}: {visible[0]} of {visible[1]} visible checks pass"
         if hidden[1]:
             head += f", {hidden[0]} of {hidden[1]} hidden checks pass"
-        right = [o.name for o in self.outcomes if o.passed]
+        right = [o for o in self.outcomes if o.passed]
         wrong = [o for o in self.outcomes if not o.passed]
         if not wrong:
             return [head]
         if all(o.blank for o in wrong) and all(o.edge for o in self.outcomes if o.passed):
             return [f"{head}: nothing is written here yet"]
         first = wrong[0]  # visible ones come first
-        out = [head, *[f"  right: {'; '.join(right)}"] * bool(right)]
+        out = [head, *[f"  right: {_names(right)}"] * bool(right)]
         out.append(f"  wrong: {'hidden ' * first.hidden}check '{first.name}'")
         out += _indent(first.brief if first.hidden or secret else first.why, 4)
         if len(wrong) > 1:
-            out.append(f"  wrong too: {'; '.join(o.name for o in wrong[1:])}")
-        out.append(f"  read: lesson {self.lesson:02d} in notebooks/lessons")
+            out.append(f"  wrong too: {_names(wrong[1:])}")
+        if not first.technical:
+            out.append(f"  read: lesson {self.lesson:02d} in notebooks/lessons")
         if first.name in self._again and not first.hidden:
-            out.append(f"  repeat with: t.repeat({first.name!r})")
+            out.append(f"  repeat with: t.repeat({first.name!r}), when its cell has run")
         return out
 
 
 def checks(title: str, lesson: int) -> Checks:
     """The checks of a graded cell, as `with course.checks("dx of the affine layer", lesson=4) as t:`."""
     return Checks(title, lesson)
+
+
+def _names(outcomes: Sequence[Outcome]) -> str:
+    """The names of checks, those of hidden ones behind the word."""
+    visible, hidden = ("; ".join(o.name for o in outcomes if o.hidden == kind) for kind in (False, True))
+    return "; ".join(filter(None, [visible, f"hidden: {hidden}" if hidden else ""]))
+
+
+def _current(f: Callable) -> Callable:
+    """f as the notebook has it now: a check that is repeated shall see what the student has changed."""
+    if isinstance(f, partial):
+        now = {name: _current(value) for name, value in f.keywords.items()}
+        return partial(_current(f.func), *map(_current, f.args), **now)
+    return f.__globals__.get(f.__qualname__, f) if isinstance(f, types.FunctionType) else f
 
 
 def _indent(lines: Sequence[str], by: int = 2) -> list[str]:

@@ -51,10 +51,14 @@ class Wrong:
 
     def brief(self) -> list[str]:
         """For a hidden check: numbers are blotted out, for they may tell its data."""
-        cause = self.cause if self.authors else NUMBER.sub("#", self.cause)
-        pattern = "this is no array" if self.key == "not_array" else NUMBER.sub("#", self.pattern)
+        cause = self.cause if self.authors else _blotted(self.cause)
+        pattern = "this is no array" if self.key == "not_array" else _blotted(self.pattern)
         named = {"pattern": pattern, "likely cause": cause}
         return [*self.of_hidden, *(f"{name}: {text}" for name, text in named.items() if text)]
+
+
+def _blotted(text: str) -> str:
+    return NUMBER.sub("#", text).replace("# of # elements", "some elements")
 
 
 def outputs(got, right, inputs: Mapping, rtol: float) -> Wrong | None:

@@ -20,18 +20,21 @@ def marks(result: dict) -> tuple[int, int]:
 
 
 def text(result: dict) -> str:
-    """What `minidl course check` prints: a line for each graded cell, then what is wrong with each."""
-    lines = []
+    """What `minidl course check` prints: a line for each graded cell, then what is wrong; errors of cells first."""
+    lines, told = [], []
     for cell in result["cells"]:
-        lines.append(f"  {cell['earned']:3} of {cell['points']:3}  {cell['title']} ({_passes(cell)})")
-    for cell in result["cells"]:
-        if cell["earned"] < cell["points"] and "nothing is written here yet" not in cell["text"]:
-            lines += ["", *cell["text"].splitlines()]
-    for what in ("errors", "notes", "flags"):
-        lines += [""] * bool(result[what]) + [f"{TITLES[what]}: {line}" for line in result[what]]
+        blank = BLANK if BLANK in cell["text"] else _passes(cell)
+        lines.append(f"  {cell['earned']:3} of {cell['points']:3}  {cell['title']} ({blank})")
+        if cell["earned"] < cell["points"] and BLANK not in cell["text"]:
+            told += ["", *cell["text"].splitlines()]
+    said = {what: [f"{title}: {line}" for line in result[what]] for what, title in TITLES.items()}
+    lines += [""] * bool(said["errors"]) + said["errors"] + told
+    for what in ("notes", "flags"):
+        lines += [""] * bool(said[what]) + said[what]
     return printable("\n".join(lines))
 
 
+BLANK = "nothing is written here yet"
 TITLES = {"errors": "error in a cell", "notes": "note", "flags": "not allowed"}
 
 

@@ -31,10 +31,10 @@ def grade(
 
     sources: the instructor's notebook of each assignment. jobs: how many are graded at the same time. say: told about
     each one that is done. Returns the rows. Grading again gives the same bytes, as long as nothing is near its time
-    limit. Raises ValueError if `folder` is none, if `out` is there already, or if a reference does not earn all marks.
+    limit. Raises ValueError if `folder` is none or empty, if `out` is there already, or a reference loses a mark.
     """
     out = Path(out)
-    pages = out.with_name(f"{out.stem}_feedback")
+    pages = pages_of(out)
     for path in (out, pages):
         if path.exists():
             raise ValueError(f"{path} is there already; marks are not overwritten: move it, or choose another --out")
@@ -42,6 +42,8 @@ def grade(
     closed = (str(Path(folder).resolve()), *{str(_course(Path(path).resolve())) for path in sources.values()})
     limits = Limits(**{**asdict(limits or Limits()), "closed": closed})
     submissions = collect(folder, notebooks)
+    if not submissions:
+        raise ValueError(f"{folder} is empty: give the folder that holds the submissions, one entry for each student")
     for name in sorted({s.assignment for s in submissions} - {""}):
         _prove(name, notebooks[name], limits)
     pages.mkdir(parents=True)
@@ -52,7 +54,8 @@ def grade(
         title = nb.title(notebooks[row["assignment"]]) if row["assignment"] else "No assignment was found"
         name = _file_name(f"{row['student']}-{row['assignment']}".rstrip("-"))
         (pages / name).write_text(page(row["student"], title, result), encoding="utf-8", newline="\n")
-        say(f"{row['student']} {row['assignment'] or '-'}: {row['marks']} of {row['of']}")
+        done = f"{row['assignment']}, {row['marks']} of {row['of']}" if row["assignment"] else "not graded"
+        say("; ".join([f"{row['student']}: {done}", *row["flags"], *row["notes"]]))
         return row
 
     with ThreadPoolExecutor(jobs) as pool:
@@ -61,6 +64,11 @@ def grade(
     beside.write_text(table(rows, notebooks), encoding="utf-8", newline="\n")
     beside.replace(out)
     return rows
+
+
+def pages_of(out: Path) -> Path:
+    """The folder of the students' pages, beside the table."""
+    return out.with_name(f"{out.stem}_feedback")
 
 
 def _course(path: Path) -> Path:

@@ -22,6 +22,7 @@ class Submission:
     assignment: str = ""
     notebook: dict | None = None
     notes: list[str] = field(default_factory=list)
+    file: str = ""
 
 
 def collect(folder: str | Path, sources: dict[str, dict]) -> list[Submission]:
@@ -44,22 +45,23 @@ def collect(folder: str | Path, sources: dict[str, dict]) -> list[Submission]:
         for one in handed_in:
             first = found.setdefault((one.student, one.assignment), one)
             if first is not one:
-                first.notes.append(printable(f"handed in more than once; the one in {entry.name} is not graded"))
+                first.notes.append(f"handed in more than once: {first.file} is graded, {one.file} is not")
     return [found[key] for key in sorted(found)]
 
 
 def _of_student(student: str, entry: Path, sources: dict[str, dict]) -> Iterator[Submission]:
     any_found = False
+    within = f"{printable(entry.name)}/" if entry.is_dir() else ""
     for name, raw in islice(_files(entry), MOST):
         any_found = True
         try:
             notebook = nb.parse(raw, name)
         except nb.BadNotebook as error:
-            yield Submission(student, notes=[str(error)])
+            yield Submission(student, notes=[str(error)], file=within + name)
             continue
         assignment = recognise(notebook, sources)
         notes = [] if assignment else [f"{name} belongs to none of the assignments {', '.join(sources)}"]
-        yield Submission(student, assignment, notebook if assignment else None, notes)
+        yield Submission(student, assignment, notebook if assignment else None, notes, within + name)
     if not any_found:
         yield Submission(student, notes=[f"there is no notebook in {printable(entry.name)}"])
 

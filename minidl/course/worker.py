@@ -84,7 +84,7 @@ def guard(flags: list[str], closed: list[str]) -> None:
     def hook(event: str, args: tuple) -> None:
         if event == "import" and isinstance(args[0], str) and args[0].partition(".")[0] in FOREIGN:
             package = args[0].partition(".")[0]
-            why = f"{package} may not be imported in an assignment: NumPy and the standard library do"
+            why = f"{package} may not be imported in an assignment: NumPy and the standard library are enough"
             refuse(f"imports {package}", why, ImportError)
         if event in REFUSED:
             refuse(f"uses {event}", f"{event} is refused in an assignment")

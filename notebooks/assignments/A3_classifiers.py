@@ -21,8 +21,8 @@
 #
 # **How to work.** Fill in `# YOUR CODE HERE`, run the cell, run the checks below it and read what they say. A check
 # that fails says what is right, where you are furthest off, and what the cause may be. `minidl course check A3` runs
-# all of them; `minidl course submit A3` packs what you hand in. The grader has more checks, with other numbers and
-# with hard cases; all that they ask for stands in the text.
+# all of them; `minidl course submit A3` packs what you hand in. A graded cell gives all of its marks or none. Some of
+# its checks are hidden: they try other numbers and hard cases; all that they ask for stands in the text.
 #
 # **Rules.** In your cells use NumPy and the standard library only: no torch or the like, nothing of minidl. No function
 # may change the arrays it is given. Each cell is marked by itself, so do not call in one exercise what you wrote in

@@ -19,9 +19,10 @@
 # weight decay).
 #
 # **How to work:** replace `raise NotImplementedError()` below `# YOUR CODE HERE`, run the cell, then the cells below
-# it. Each says what is right, what is wrong, and why that may be. `minidl course check A5` runs all visible checks,
-# `minidl course submit A5` packs what you hand in. The exercises are graded independently of each other: write each
-# function in full, and call none of the others (a mistake there would cost marks here).
+# it. Each says what is right, what is wrong, and why that may be. A graded cell gives all of its marks or none. Some of
+# its checks are hidden: they try what the text asks for on other and harder numbers. `minidl course check A5` runs all
+# visible checks, `minidl course submit A5` packs what you hand in. The exercises are graded independently of each
+# other: write each function in full, and call none of the others (a mistake there would cost marks here).
 #
 # **Not allowed:** torch and other frameworks, and minidl's own optimisers, in your cells. NumPy and the standard
 # library are all you need.
@@ -196,8 +197,9 @@ with course.checks("the velocity of momentum", lesson=11) as t:
 # %% [markdown]
 # ## 2. Nesterov's momentum
 #
-# With momentum the weights will move on by $\mu v$ in the next step, whatever its gradient. *Nesterov's* idea: make
-# that move ahead, now, so that the next gradient is taken where it leads. In PyTorch's form
+# With momentum the weights will move on by $\mu v$ in the next step, whatever its gradient. *Nesterov's* idea: take
+# the next gradient there, where this move would lead, and not here. Programs keep the point they look ahead to as their
+# $w$; then $dw$ is the gradient there already, and one step of the point is, in PyTorch's form,
 #
 # $$v \leftarrow \mu v + dw, \qquad w \leftarrow w - \eta\,(dw + \mu v)$$
 #

@@ -50,7 +50,7 @@ from minidl import course
 # $$n' = \left\lfloor\frac{n + 2p - d(k-1) - 1}{s}\right\rfloor + 1.$$
 #
 # Write `output_size`, which returns $n'$ as an integer. Where the filter does not fit on the padded row even once, it
-# raises a `ValueError` whose text tells the two lengths.
+# raises a `ValueError` (a good one tells both lengths).
 #
 # *Hint:* the floor means that pixels at the right end may never be looked at. *Lesson* 18, section 2. *Afterwards look
 # at* `conv_output_size` in `minidl/kernels/geometry.py`.
@@ -115,10 +115,11 @@ with course.checks("the number of places", lesson=18) as t:
 #
 # $$\text{out}[n, f, y, x] = b_f + \sum_{c,\,i,\,j} w[f, c, i, j]\;\text{padded}[n,\; c,\; sy + di,\; sx + dj].$$
 #
-# The filter is *not* turned round (see lesson 18). With *groups* $G > 1$ the channels and the filters are dealt out
-# into $G$ groups of neighbours, and a filter sees only the channels of its own group. So $w$ has the shape
-# $(F, D, K, L)$ with $D = C/G$ channels in each filter. Group 0 is made of the first $F/G$ filters and the first $D$
-# channels, group 1 of the next ones, and so on.
+# The filter is *not* turned round (see lesson 18). With *groups* $G > 1$ the channels, and the filters, are cut into
+# $G$ blocks of neighbours ($G$ divides both $C$ and $F$), and a filter sees only the channels of its own block. So $w$
+# has the shape $(F, D, K, L)$ with $D = C/G$ channels in each filter. Block 0 is made of the first $F/G$ filters and
+# the first $D$ channels, block 1 of the next ones, and so on. $H'$ and $W'$ are the numbers of places of exercise 1,
+# along the columns and along the rows.
 #
 # *Hint:* `np.pad`; a slice `a[start:stop:dilation]` takes a window with gaps; `np.tensordot` multiplies and sums over
 # several axes at once. *Lesson* 18, sections 1 and 2; 19, section 5. *Afterwards look at*

@@ -20,8 +20,8 @@
 #
 # **How to work.** Write in place of `# YOUR CODE HERE` (and delete the line below it), run the cell, then run the
 # graded cell under it and read what it says. The exercises do not depend on each other. `minidl course check A7` runs
-# all of them, `minidl course submit A7` packs your notebook. There are hidden checks too: they try what the text asks
-# for on other and harder numbers.
+# all of them, `minidl course submit A7` packs your notebook. A graded cell gives all of its marks or none. Some of its
+# checks are hidden: they try what the text asks for on other and harder numbers.
 #
 # **Rules for all functions.** Arrays in, arrays out: nothing that is passed in is changed. float32 stays float32, and
 # float64 stays float64. A backward function takes `dout`, the gradient of the loss with respect to the output, and then

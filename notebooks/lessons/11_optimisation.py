@@ -53,7 +53,9 @@ def descend(f, start, make_optimizer, steps, clip=None):
 # * *Nesterov's* version looks at the gradient where the momentum is about to carry it.
 # * *RMSprop* and *Adam* divide each coordinate by the usual size of its gradient. So they walk down an axis-parallel
 #   ravine as if it were round, but they know nothing of one that lies askew (second row): then no coordinate is
-#   steep.
+#   steep. The usual size is the root of a *moving average* of squares, $s \leftarrow \beta s + (1 - \beta)\,g^2$, in
+#   which old gradients fade. It starts from zero, so after $t$ steps it holds only the part $1 - \beta^t$ of what it
+#   should. Adam divides its averages by that part (*bias correction*), RMSprop does not: its first steps are longer.
 #
 # *Source:* `minidl/optim/`. *References:* Polyak (1964), "Some methods of speeding up the convergence of iteration
 # methods"; Sutskever, Martens, Dahl, Hinton (2013), "On the importance of initialization and momentum in deep
