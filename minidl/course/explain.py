@@ -37,8 +37,8 @@ class Wrong:
     authors: bool = False  # is the cause a sentence of the check's author? Then it may hold numbers
 
     def because(self, sentence: str) -> Wrong:
-        """The same, with another cause."""
-        return replace(self, cause=sentence, look="", authors=True)
+        """The same, with another cause, beside which "no simple pattern" would only confuse."""
+        return replace(self, pattern=self.pattern * (self.key != "value"), cause=sentence, look="", authors=True)
 
     def hinted(self, hints: Mapping[str, str] | None) -> Wrong:
         """The same, with the cause that the author of the check has for this finding."""
