@@ -237,3 +237,9 @@ def test_augmentation_beside_pillow(monkeypatch):
     monkeypatch.setitem(augmentation.CONTESTANTS, "pillow", (lambda parts, draws: lambda x: x / 300, ()))
     with pytest.raises(SystemExit, match="pillow computes something else"):
         augmentation.check_equal(["pillow"])
+
+
+@programs
+def test_grading():
+    printed = run("grading.py", "--students", 2, "--only", "A3")
+    assert "A3: 2 submissions in" in printed and printed.strip().endswith("to 100")
