@@ -62,7 +62,7 @@ def browser():
     chrome.quit()
 
 
-def _wait(condition, seconds: float = 180):
+def _wait(condition, seconds: float = 600):
     """The first true answer of a condition that may also fail for a while: machines that test are busy ones."""
     end, last = time.monotonic() + seconds, None
     while time.monotonic() < end:
