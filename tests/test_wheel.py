@@ -47,4 +47,4 @@ def test_assignments_ship_as_blanks_and_only_as_blanks(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     assert cli.main(["course", "get", "A4"]) == 0
     assert cli.main(["course", "check", "A4"]) == 1
-    assert "the visible checks of 0 of 100 marks pass" in capsys.readouterr().out
+    assert "all visible checks pass for 0 of 100 marks" in capsys.readouterr().out
