@@ -1,6 +1,7 @@
 """What all tests share: a generator, reproducible streams, the kernel backends, and oracles that may be absent."""
 
 import collections
+import os
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,10 @@ def shared():
 
 
 def pytest_collection_modifyitems(items):
-    """What compares with PyTorch can be left out with `-m "not torch"`."""
+    """What compares with PyTorch can be left out with `-m "not torch"`; what takes long is for CI."""
     for item in items:
+        if item.get_closest_marker("programs") and not os.environ.get("MINIDL_TEST_PROGRAMS"):
+            item.add_marker(pytest.mark.skip(reason="takes long; MINIDL_TEST_PROGRAMS=1 has it run, as in CI"))
         if "torch" in getattr(item, "fixturenames", ()):
             item.add_marker("torch")
 

@@ -9,8 +9,6 @@ import pytest
 from minidl.course import notebook as nb
 
 IN_CI = bool(os.environ.get("MINIDL_TEST_PROGRAMS"))
-programs = pytest.mark.skipif(not IN_CI, reason="whole programs are tested in CI")
-
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 _spec = importlib.util.spec_from_file_location("build", FOLDER / "build.py")
 build = importlib.util.module_from_spec(_spec)
@@ -120,7 +118,6 @@ def said(result: dict) -> str:
 
 def cases(of: dict, *always: str) -> list:
     """Parameters of a test: those named run always, the others in CI."""
-    return [
-        pytest.param(*(case if isinstance(case, tuple) else [case]), id=name, marks=[] if name in always else programs)
-        for name, case in of.items()
-    ]
+    marks = {name: () if name in always else pytest.mark.programs for name in of}
+    values = {name: case if isinstance(case, tuple) else (case,) for name, case in of.items()}
+    return [pytest.param(*values[name], id=name, marks=marks[name]) for name in of]

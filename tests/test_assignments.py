@@ -146,7 +146,7 @@ def test_the_reference_gets_all_marks_and_the_blank_none(name):
     assert set(run(release(notebook), {})) == {nb.identity(cell) for cell in nb.cells(notebook, "test")}
 
 
-@mini.programs
+@pytest.mark.programs
 @each
 def test_the_grader_gives_the_reference_all_marks_and_the_blank_none(name):
     """In processes of their own."""
@@ -180,7 +180,7 @@ def test_known_wrong_solutions_lose_what_they_should(name):
             assert words in lost[cell], f"{what}\n{lost[cell]}"
 
 
-@mini.programs
+@pytest.mark.programs
 @pytest.mark.parametrize("name, number", [(name, number) for name in SOURCES for number in range(2)])
 def test_the_grader_takes_the_same_marks(name, number):
     """In processes of their own, with the marks and the reasons that the notebook gives."""

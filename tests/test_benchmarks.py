@@ -13,10 +13,6 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="needs benchmarks/, which is not part of the package")
-programs = pytest.mark.skipif(
-    not os.environ.get("MINIDL_TEST_PROGRAMS"),
-    reason="runs whole programs, a minute in all; MINIDL_TEST_PROGRAMS=1 has them run",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +39,7 @@ def results(program, tmp_path, *arguments):
     return printed, written["results"]
 
 
-@programs
+@pytest.mark.programs
 def test_steps(tmp_path):
     options = "--only tiny --contestants numpy --seconds 0.01 --threads 1 2 --kernels numpy".split()
     printed, (one, two) = results("steps.py", tmp_path, *options)
@@ -56,7 +52,7 @@ def test_steps(tmp_path):
     assert [row["pass"] for row in one["rows"]] == ["train", "infer"]
 
 
-@programs
+@pytest.mark.programs
 def test_faults(tmp_path):
     pytest.importorskip("resource")
     printed, (one,) = results("memory.py", tmp_path, "--faults", "--only", "lenet", "--seconds", "0.01")
@@ -146,7 +142,7 @@ def test_fresh_process(monkeypatch):
     assert os.environ["MINIDL_TEST_GONE"] == "1" and "MINIDL_TEST_SET" not in os.environ
 
 
-@programs
+@pytest.mark.programs
 def test_kernels(tmp_path):
     words = ["conv 6x14", "avg pool global", "update"]
     options = "--seconds 0.01 --batch 2 --contestants twin --only".split()
@@ -167,7 +163,7 @@ def test_kernels_beside_torch(torch):
         kernels.check_equal(f"{name}, {mode}", kernels.with_twin(functions))
 
 
-@programs
+@pytest.mark.programs
 def test_profile(tmp_path):
     printed, (result,) = results("profile_step.py", tmp_path, "lenet", "--seconds", 0.01)
     assert sum(row["share"] for row in result["rows"]) == pytest.approx(1)
@@ -179,7 +175,7 @@ def test_profile(tmp_path):
     assert "conv2d" in printed
 
 
-@programs
+@pytest.mark.programs
 def test_overhead(capsys):
     import profile_step
 
@@ -192,7 +188,7 @@ def test_instructions_without_a_counter():
     assert "nothing counts instructions here" in run("profile_step.py", "tiny", "--instructions", PATH="")
 
 
-@programs
+@pytest.mark.programs
 def test_curves(tmp_path):
     options = "--only scalar sequence --largest 30 --seconds 0.001 --contestants --picture".split()
     printed, (result,) = results("curves.py", tmp_path, *options, tmp_path / "curves.png")
@@ -209,7 +205,7 @@ def test_every_curve_takes_a_step():
         make(minidl, sizes[0])()
 
 
-@programs
+@pytest.mark.programs
 def test_memory(tmp_path):
     printed, (result,) = results("memory.py", tmp_path, "--batches", 4, "--contestants")
     step, alive = result["rows"]
@@ -218,7 +214,7 @@ def test_memory(tmp_path):
     assert sum(alive["alive"].values()) > activations and "alive between" in printed
 
 
-@programs
+@pytest.mark.programs
 def test_augmentation(tmp_path):
     options = "--batch 4 --seconds 0.01 --contestants loop --only rotation all".split()
     printed, (result,) = results("augmentation.py", tmp_path, *options)
@@ -239,7 +235,7 @@ def test_augmentation_beside_pillow(monkeypatch):
         augmentation.check_equal(["pillow"])
 
 
-@programs
+@pytest.mark.programs
 def test_grading():
     printed = run("grading.py", "--students", 2, "--only", "A3")
     assert "A3: 2 submissions in" in printed and printed.strip().endswith("to 100")

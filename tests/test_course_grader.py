@@ -86,7 +86,7 @@ def test_a_break_in_one_check_leaves_the_other_marks(source, code, words):
     assert words in result["cells"][0]["text"]
 
 
-@mini.programs
+@pytest.mark.programs
 @pytest.mark.parametrize("code", ["while True: pass", "import os; os._exit(3)", "raise ValueError", "def f(:"])
 def test_a_break_while_a_cell_runs_leaves_the_other_cells(source, code):
     result = marked(source, ("class Counter:", f"{code}\nclass Counter:"))
@@ -229,7 +229,7 @@ def test_honest_code_keeps_its_marks(source, code):
     assert mini.marks(result) == ALL and not result["flags"] + result["errors"]
 
 
-@mini.programs
+@pytest.mark.programs
 def test_time_is_limited_for_all_cells_of_the_students_own_together(source, monkeypatch):
     monkeypatch.setattr("minidl.course.examine.PATIENCE", 1)
     busy = "import time\nend = time.process_time() + 1.6\nwhile time.process_time() < end: pass"
@@ -240,7 +240,14 @@ def test_time_is_limited_for_all_cells_of_the_students_own_together(source, monk
     assert "did not end within" in mini.said(result) and "nothing has stopped it" not in mini.said(result)
 
 
-@mini.programs
+@pytest.mark.programs
+def test_an_answer_that_only_waits_is_ended_too(source):
+    result = marked(source, (OUT, "import time; time.sleep(1e6)"), limits=Limits(seconds=1.0))
+    assert mini.marks(result) == {**ALL, "affine_out": 0}
+    assert "did not end within 1 seconds" in result["cells"][0]["text"]
+
+
+@pytest.mark.programs
 def test_a_child_that_holds_the_line_does_not_hold_the_grader(source):
     """It would wait for ever."""
     child = "import ctypes, os, time\n    if ctypes.CDLL(None).fork() == 0: time.sleep(1e6)\n    os._exit(0)"

@@ -283,9 +283,7 @@ def test_pooling(backend):
 
 
 @numba_only
-@pytest.mark.skipif(
-    not os.environ.get("MINIDL_TEST_PROGRAMS"), reason="compiles all kernels anew; MINIDL_TEST_PROGRAMS=1 has it run"
-)
+@pytest.mark.programs
 def test_with_bounds_checked(tmp_path):
     """Array accesses checked by numba, in kernels compiled for this; what goes through pointers has guards above."""
     script = (

@@ -28,7 +28,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
 OTHERS = ("neg", "pos", "abs", "invert", "getitem", "len")  # no comparisons: a verdict is not asked of the accused
 STARTING = 60.0  # seconds: until Python and NumPy are there, which is not the student's time
-IDLE = 20  # so many seconds in which a process does not compute count as one: the machine may be busy
+IDLE = 10  # so many seconds in which a process does not compute count as one: the machine may be busy
 KEPT = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TEMP", "LANG")
 
 
@@ -158,8 +158,8 @@ class Session:
     def _alive(self) -> subprocess.Popen:
         """The process, started and with all earlier cells run if it is not there."""
         if self._process is None:
-            self._start()
             left, cells, self._cells = self.left, self._cells, []
+            self._start()
             self.left = 2 * sum(took for *_, took in cells) + self.limits.seconds
             for name, text, _ in cells:
                 try:
